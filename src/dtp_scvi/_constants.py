@@ -1,0 +1,41 @@
+"""Every name that is registered with scvi-tools or written into an AnnData, spelled once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Written by tl.score under key_added (default "dtp").
+KEY_ADDED: Final = "dtp"
+LOGIT_SUFFIX: Final = "_logit"
+SCORE_SUFFIX: Final = "_score"
+RANK_SUFFIX: Final = "_rank"
+CALL_SUFFIX: Final = "_call"
+
+# Written by tl.cross_validate.
+CV_KEY: Final = "dtp_cv"
+
+# Written by an evaluation of a student against its teacher.
+FIDELITY_KEY: Final = "dtp_fidelity"
+
+# Written by the simulators.
+SIMULATION_KEY: Final = "dtp_simulation"
+
+# The layer in which models look for counts by convention; never taken without being named.
+COUNTS_LAYER: Final = "counts"
+
+# The library size of the model scale: log1p(TARGET_SUM * x / total).
+TARGET_SUM: Final = 1e4
+
+# Names of the comparators that stand beside every model.
+TEACHER: Final = "teacher"
+STUDENT: Final = "student"
+LOGISTIC_REGRESSION: Final = "logistic_regression"
+GRADIENT_BOOSTING: Final = "gradient_boosting"
+RANDOM_FOREST: Final = "random_forest"
+MEAN_EXPRESSION: Final = "mean_expression"
+LSC17: Final = "lsc17"
+
+RESEARCH_USE: Final = (
+    "For research use only. The score is the predicted membership of the positive training "
+    "class; it is not a diagnosis and not a statement about a patient."
+)

@@ -1,0 +1,103 @@
+"""Texts of parameters that several functions share, so that one name means one thing.
+
+Write ``%(adata)s`` on a line of its own under ``Parameters`` and put ``@docs.dedent`` on the
+function, under ``@classmethod`` and ``@staticmethod``. Types stay in the signature.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from docrep import DocstringProcessor
+
+from dtp_scvi._validate import near_matches, problem
+
+Documented = TypeVar("Documented", bound=Callable[..., Any])
+
+_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+
+
+class SharedDocs(DocstringProcessor):  # type: ignore[misc]
+    """A docrep processor that keeps the type of what it decorates and refuses unknown names."""
+
+    def dedent(self, documented: Documented) -> Documented:
+        """Fill the shared texts into the docstring of ``documented`` and return it."""
+        text = documented.__doc__
+        if text is None:  # python -OO strips docstrings
+            return documented
+        for name in _PLACEHOLDER.findall(text):
+            if name not in self.params:
+                msg = problem(
+                    f"every %(name)s in the docstring of `{documented.__qualname__}` to be shared",
+                    repr(name),
+                    near_matches(name, self.params),
+                )
+                raise KeyError(msg)
+        # Not docrep's own substitution: it reads "5 % of" as a broken format.
+        text = inspect.cleandoc(text)
+        documented.__doc__ = _PLACEHOLDER.sub(lambda found: self.params[found[1]], text)
+        return documented
+
+
+docs = SharedDocs(
+    adata="""\
+adata
+    Cells or bulk samples in rows, genes in columns.""",
+    layer="""\
+layer
+    Layer that holds the expression; ``None`` means ``adata.X``. ``adata.raw`` is never read.""",
+    mod="""\
+mod
+    Modality to use when a :class:`~mudata.MuData` is given.""",
+    gene_key="""\
+gene_key
+    Column of ``adata.var`` with gene names; ``None`` means ``adata.var_names``. Symbols and
+    Ensembl ids, with or without version, are both understood.""",
+    labels_key="""\
+labels_key
+    Column of ``adata.obs`` with the class of each row.""",
+    positive="""\
+positive
+    Class that the score is about. May be left out only for boolean or 0/1 labels.""",
+    donor_key="""\
+donor_key
+    Column of ``adata.obs`` with the donor of each row. Rows of a donor are never split between
+    training and validation.""",
+    batch_key="""\
+batch_key
+    Column of ``adata.obs`` with the batch (platform, study, run) of each row.""",
+    scale="""\
+scale
+    Expression scale of the input. ``"auto"`` detects it and records the evidence; a named scale
+    that the data contradict is an error.""",
+    missing="""\
+missing
+    What stands in for a model gene that the input lacks: ``"mean"`` (the training mean),
+    ``"zero"``, or ``"error"``.""",
+    key_added="""\
+key_added
+    Prefix of the columns of ``adata.obs`` and key of ``adata.uns`` under which the result is
+    written.""",
+    copy="""\
+copy
+    Return a changed copy and leave ``adata`` as it is.""",
+    seed="""\
+seed
+    Seed of a local random generator; the global random state is left alone. ``None`` draws a
+    fresh one.""",
+    verbose="""\
+verbose
+    Show a progress bar.""",
+    batch_size="""\
+batch_size
+    Rows per step; it changes speed and memory, never the result.""",
+    accelerator="""\
+accelerator
+    ``"cpu"``, ``"gpu"``, ``"mps"``, or ``"auto"`` for a GPU where there is one.""",
+    ax="""\
+ax
+    Axes to draw on; a new figure is made without it.""",
+)

@@ -1,0 +1,40 @@
+"""From AnnData to arrays: gene names, expression scale, row blocks, splits, gene programs."""
+
+from dtp_scvi.data._align import align_genes, gene_names
+from dtp_scvi.data._alignment import GeneAlignment
+from dtp_scvi.data._blocks import Block, iter_blocks
+from dtp_scvi.data._check_matrix import check_matrix
+from dtp_scvi.data._get_matrix import get_matrix
+from dtp_scvi.data._gmt import read_gmt
+from dtp_scvi.data._holdout import holdout_groups
+from dtp_scvi.data._lists import nuisance_genes
+from dtp_scvi.data._programs import coexpression_programs
+from dtp_scvi.data._scale import ScaleReport, detect_scale, resolve_scale
+from dtp_scvi.data._scale_kinds import LINEARISE, Scale, linearise, scale_kind
+from dtp_scvi.data._splits import feasible_folds, group_folds, leave_one_group_out
+from dtp_scvi.data._symbols import SymbolResolver
+
+__all__ = [
+    "LINEARISE",
+    "Block",
+    "GeneAlignment",
+    "Scale",
+    "ScaleReport",
+    "SymbolResolver",
+    "align_genes",
+    "check_matrix",
+    "coexpression_programs",
+    "detect_scale",
+    "feasible_folds",
+    "gene_names",
+    "get_matrix",
+    "group_folds",
+    "holdout_groups",
+    "iter_blocks",
+    "leave_one_group_out",
+    "linearise",
+    "nuisance_genes",
+    "read_gmt",
+    "resolve_scale",
+    "scale_kind",
+]

@@ -1,0 +1,94 @@
+"""Read gene sets from a GMT file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dtp_scvi._logging import warn
+from dtp_scvi._validate import problem, shorten
+from dtp_scvi.data._damaged import original_symbols, serials_are_dates
+
+
+def read_gmt(path: str | Path) -> dict[str, list[str]]:
+    r"""
+    Read gene sets: one a line, tab-separated name, description and genes.
+
+    Parameters
+    ----------
+    path
+        A local ``.gmt`` file.
+
+    Returns
+    -------
+    Set name -> its genes, in the order of the file, repeats removed.
+
+    Raises
+    ------
+    ValueError
+        For a line without a gene, a set name that repeats, and a file without sets.
+
+    Warns
+    -----
+    UserWarning
+        When symbols were turned into dates or numbers by a spreadsheet; they are kept as they are.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from dtp_scvi.data import read_gmt
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "sets.gmt")
+    ...     _ = path.write_text("LSC\tmade up\tCD34\tGPR56\n")
+    ...     read_gmt(path)
+    {'LSC': ['CD34', 'GPR56']}
+    """
+    path = Path(path)
+    sets: dict[str, list[str]] = {}
+    with path.open(encoding="utf-8-sig") as handle:
+        for number, line in enumerate(handle, start=1):
+            if not line.strip():
+                continue
+            name, genes = _parse(line, f"{path.name}, line {number}")
+            if name in sets:
+                msg = problem(
+                    "set names that differ",
+                    f"{name!r} again in {path.name}, line {number}",
+                    "Rename one of them.",
+                )
+                raise ValueError(msg)
+            sets[name] = genes
+    if not sets:
+        msg = problem(f"gene sets in {path.name}", "none", "Check that the file is complete.")
+        raise ValueError(msg)
+    _warn_damaged(sets, path)
+    return sets
+
+
+def _parse(line: str, where: str) -> tuple[str, list[str]]:
+    fields = [field.strip() for field in line.rstrip("\r\n").split("\t")]
+    genes = list(dict.fromkeys(field for field in fields[2:] if field))
+    if not fields[0] or not genes:
+        msg = problem(
+            "a set name, a description and at least one gene, separated by tabs",
+            f"{len(fields)} fields in {where}",
+            "Mend or remove this line.",
+        )
+        raise ValueError(msg)
+    return fields[0], genes
+
+
+def _warn_damaged(sets: dict[str, list[str]], path: Path) -> None:
+    serials = serials_are_dates([gene for genes in sets.values() for gene in genes])
+    damaged = {
+        gene: name
+        for name, genes in sets.items()
+        for gene in genes
+        if original_symbols(gene, serials=serials) is not None
+    }
+    if damaged:
+        shown = shorten(f"{gene} in {name}" for gene, name in damaged.items())
+        warn(
+            f"{len(damaged)} symbols of {path.name} were turned into dates or numbers by a "
+            f"spreadsheet and match no gene: {shown}. Take the symbols from the original source."
+        )

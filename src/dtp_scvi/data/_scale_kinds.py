@@ -1,0 +1,115 @@
+"""The scales an expression matrix may be on, and the way back to the linear one."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Final, Literal
+
+import numpy as np
+
+from dtp_scvi._validate import problem
+
+ScaleKind = Literal["linear", "log1p", "log2p1"]
+
+
+class Scale(StrEnum):
+    """Scale of an expression matrix, by name."""
+
+    COUNTS = "counts"
+    """Whole non-negative numbers."""
+    CORRECTED_COUNTS = "corrected_counts"
+    """Linear, not whole: ambient-corrected counts, RSEM or Salmon estimates, FPKM."""
+    CP10K = "cp10k"
+    """Linear, rows sum to 10,000."""
+    CPM = "cpm"
+    """Linear, rows sum to a million (TPM as well)."""
+    NORMALIZED = "normalized"
+    """Linear, rows sum to another constant, as by ``scanpy.pp.normalize_total`` by default."""
+    LOG1P_CP10K = "log1p_cp10k"
+    """log(1 + x), x summing to 10,000."""
+    LOG1P_CPM = "log1p_cpm"
+    """log(1 + x), x summing to a million."""
+    LOG1P_NORMALIZED = "log1p_normalized"
+    """log(1 + x), x counts or size-factor-normalised, summing to anything else."""
+    LOG2_TPM = "log2_tpm"
+    """log2(1 + x), x summing to a million."""
+    LOG2_SIZEFACTOR = "log2_sizefactor"
+    """log2(1 + x), x counts or size-factor-normalised, summing to anything else."""
+    ZSCORE = "zscore"
+    """Centred per gene: refused."""
+    DOUBLE_LOG = "double_log"
+    """log1p taken twice: refused."""
+    UNKNOWN = "unknown"
+    """None of these: refused."""
+
+
+LINEARISE: Final[dict[Scale, ScaleKind]] = {
+    Scale.COUNTS: "linear",
+    Scale.CORRECTED_COUNTS: "linear",
+    Scale.CP10K: "linear",
+    Scale.CPM: "linear",
+    Scale.NORMALIZED: "linear",
+    Scale.LOG1P_CP10K: "log1p",
+    Scale.LOG1P_CPM: "log1p",
+    Scale.LOG1P_NORMALIZED: "log1p",
+    Scale.LOG2_TPM: "log2p1",
+    Scale.LOG2_SIZEFACTOR: "log2p1",
+}
+
+
+def scale_kind(scale: Scale | str) -> ScaleKind:
+    """
+    Return the transform that a scale carries: ``"linear"``, ``"log1p"`` or ``"log2p1"``.
+
+    Parameters
+    ----------
+    scale
+        A scale, by name or as a :class:`Scale`.
+
+    Raises
+    ------
+    ValueError
+        For a scale from which there is no way back (``zscore``, ``double_log``, ``unknown``) and
+        for a name that is no scale.
+
+    Examples
+    --------
+    >>> from dtp_scvi.data import scale_kind
+    >>> scale_kind("log2_tpm")
+    'log2p1'
+    """
+    if scale not in LINEARISE:
+        usable = ", ".join(repr(str(name)) for name in LINEARISE)
+        msg = problem(f"`scale` to be one of {usable}", repr(str(scale)), "Pick one of these.")
+        raise ValueError(msg)
+    return LINEARISE[Scale(scale)]
+
+
+def linearise(values: np.ndarray, scale: Scale | str) -> np.ndarray:
+    """
+    Take the logarithm off: ``x``, ``expm1(x)`` or ``2**x - 1``.
+
+    Parameters
+    ----------
+    values
+        Expression values of any shape on ``scale``.
+    scale
+        A scale that can be undone; see :class:`Scale`.
+
+    Returns
+    -------
+    Values on the linear scale; the input itself where it is linear already.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dtp_scvi.data import linearise
+    >>> linearise(np.array([0.0, 1.0, 2.0]), "log2_tpm").tolist()
+    [0.0, 1.0, 3.0]
+    """
+    kind = scale_kind(scale)
+    if kind == "linear":
+        return values
+    # expm1 keeps the digits of small values, which 2**x - 1 would lose.
+    return np.expm1(values if kind == "log1p" else values * math.log(2.0))

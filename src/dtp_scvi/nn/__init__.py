@@ -1,0 +1,6 @@
+"""Torch layers only."""
+
+from dtp_scvi.nn._attention import ClsEncoder, TransformerBlock
+from dtp_scvi.nn._tokens import ProgramTokens, SparseBagSum, bag_offsets
+
+__all__ = ["ClsEncoder", "ProgramTokens", "SparseBagSum", "TransformerBlock", "bag_offsets"]

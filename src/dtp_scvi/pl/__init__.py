@@ -1,0 +1,23 @@
+"""One figure a function: takes ``ax``, returns ``Axes``, draws what ``tl`` wrote."""
+
+from dtp_scvi.pl._benchmark import benchmark
+from dtp_scvi.pl._calibration import calibration
+from dtp_scvi.pl._fidelity import fidelity
+from dtp_scvi.pl._history import history
+from dtp_scvi.pl._pr import pr
+from dtp_scvi.pl._program_attention import program_attention
+from dtp_scvi.pl._roc import roc
+from dtp_scvi.pl._scores import scores
+from dtp_scvi.pl._threshold_sweep import threshold_sweep
+
+__all__ = [
+    "benchmark",
+    "calibration",
+    "fidelity",
+    "history",
+    "pr",
+    "program_attention",
+    "roc",
+    "scores",
+    "threshold_sweep",
+]

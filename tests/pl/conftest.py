@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from dtp_scvi import stats
+
+MODELS = {
+    "teacher": 2.0,
+    "logistic_regression": 1.6,
+    "gradient_boosting": 1.8,
+    "random_forest": 1.4,
+    "mean_expression": 0.3,
+    "lsc17": 0.6,
+}
+
+
+def make_result(seed: int = 0, n: int = 400) -> dict:
+    """What ``tl.cross_validate`` stores, from simulated scores."""
+    rng = np.random.default_rng(seed)
+    labels = rng.random(n) < 0.4
+    groups = np.array([f"d{i}" for i in rng.integers(0, 6, n)])
+    logits = {m: e * (labels - 0.5) + rng.normal(size=n) for m, e in MODELS.items()}
+    p = {model: stats.sigmoid(logit) for model, logit in logits.items()}
+    threshold = stats.choose_threshold(labels, p["teacher"], groups=groups, n_boot=20)
+    metrics, differences = stats.bootstrap_metrics(
+        labels, logits, p, threshold.value, groups, n_boot=20, reference="teacher"
+    )
+    return {
+        "metrics": metrics,
+        "differences": differences,
+        "threshold": threshold.to_dict(),
+        "threshold_sweep": stats.threshold_sweep(labels, p["teacher"]),
+        "roc": stats.roc_table(labels, logits),
+        "pr": stats.pr_table(labels, logits),
+        "reliability": stats.reliability_table(labels, p, groups, n_boot=20),
+        "params": {
+            "model": "teacher",
+            "simulated": True,
+            "optimistic": False,
+            "prevalence": float(labels.mean()),
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def stored_result() -> dict:
+    return make_result()
+
+
+@pytest.fixture
+def result(stored_result) -> dict:
+    """A result that a test may change."""
+    return {**stored_result, "params": dict(stored_result["params"])}
+
+
+@pytest.fixture
+def scored() -> ad.AnnData:
+    """Cells in three groups, as ``tl.score`` leaves them."""
+    rng = np.random.default_rng(0)
+    obs = pd.DataFrame(
+        {
+            "state": np.repeat(["relapse", "diagnosis", "healthy"], [60, 50, 40]),
+            "dtp_score": rng.random(150),
+        },
+        index=[f"c{i}" for i in range(150)],
+    )
+    info = {"threshold": {"value": 0.6, "rule": "f1"}, "simulated": False}
+    return ad.AnnData(np.zeros((150, 1), dtype=np.float32), obs=obs, uns={"dtp": info})
+
+
+@pytest.fixture
+def agreement() -> dict:
+    rng = np.random.default_rng(0)
+    teacher = rng.normal(size=300)
+    student = teacher + 0.3 * rng.normal(size=300)
+    cuts = {"teacher_threshold": 0.2, "student_threshold": 0.1}
+    return {
+        "table": pd.DataFrame({"teacher_logit": teacher, "student_logit": student, "group": "a"}),
+        "summary": stats.fidelity(teacher, student, **cuts),
+        **cuts,
+        "params": {"simulated": False},
+    }
+
+
+@pytest.fixture
+def losses() -> pd.DataFrame:
+    epochs = np.arange(8)
+    parts = [
+        pd.DataFrame(
+            {
+                "epoch": epochs,
+                "member": member,
+                "train_loss": 1 / (epochs + 1),
+                "validation_loss": 0.4 + 0.01 * (epochs - 3 - member) ** 2,
+            }
+        )
+        for member in range(3)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture
+def attention() -> pd.DataFrame:
+    weights = np.random.default_rng(0).dirichlet(np.arange(1, 8), size=4)
+    return pd.DataFrame(weights, index=list("abcd"), columns=[f"p{i}" for i in range(7)])

@@ -1,0 +1,133 @@
+"""What every figure keeps: the axes passed in, no new figure, no changed style, no source changed."""
+
+from __future__ import annotations
+
+import copy
+
+import anndata as ad
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from dtp_scvi import pl
+
+CROSS_VALIDATED = ["roc", "pr", "calibration", "benchmark", "threshold_sweep"]
+
+
+@pytest.fixture(params=[*CROSS_VALIDATED, "scores", "fidelity", "history", "program_attention"])
+def figure(request, result, scored, agreement, losses, attention):
+    """Each plotting function with something to draw."""
+    arguments = {
+        "scores": (scored, "state"),
+        "fidelity": (agreement,),
+        "history": (losses,),
+        "program_attention": (attention,),
+    }
+    return getattr(pl, request.param), arguments.get(request.param, (result,))
+
+
+def test_every_figure_is_covered():
+    covered = {*CROSS_VALIDATED, "scores", "fidelity", "history", "program_attention"}
+    assert covered == set(pl.__all__)
+
+
+def test_draws_on_the_axes_passed_in(figure):
+    function, arguments = figure
+    given, other = plt.subplots(1, 2)[1]
+    before, size = plt.get_fignums(), given.figure.get_size_inches().tolist()
+    assert function(*arguments, ax=given) is given
+    assert plt.get_fignums() == before
+    assert given.figure.get_size_inches().tolist() == size
+    assert not other.has_data()
+
+
+def test_makes_one_figure_without_axes(figure):
+    function, arguments = figure
+    before = len(plt.get_fignums())
+    ax = function(*arguments)
+    assert len(plt.get_fignums()) == before + 1
+    assert ax.figure.number in plt.get_fignums()
+
+
+def test_leaves_style_and_source_alone(figure):
+    function, arguments = figure
+    style = dict(mpl.rcParams)
+    kept = copy.deepcopy(arguments)
+    function(*arguments)
+    assert dict(mpl.rcParams) == style
+    assert repr(arguments) == repr(kept)
+
+
+def test_axes_are_named_and_words_are_readable(figure):
+    function, arguments = figure
+    ax = function(*arguments)
+    ax.figure.canvas.draw()
+    assert ax.get_xlabel()
+    assert ax.xaxis.label.get_fontsize() >= 8
+    assert all(label.get_fontsize() >= 7 for label in ax.get_xticklabels())
+    assert all(text.get_fontsize() >= 7 for text in ax.texts)
+    assert not ax.spines["top"].get_visible()
+
+
+def test_words_stay_inside_the_figure(figure):
+    function, arguments = figure
+    ax = function(*arguments)
+    ax.figure.canvas.draw()
+    whole = ax.figure.bbox
+    tight = ax.get_tightbbox()
+    assert tight.x0 >= whole.x0 - 1
+    assert tight.y0 >= whole.y0 - 1
+    assert tight.x1 <= whole.x1 + 1
+    assert tight.y1 <= whole.y1 + 1
+
+
+@pytest.mark.parametrize("name", CROSS_VALIDATED)
+def test_reads_an_anndata_after_it_was_written(name, result, tmp_path):
+    adata = ad.AnnData(np.zeros((2, 1), dtype=np.float32), uns={"dtp_cv": result})
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    read = ad.read_h5ad(tmp_path / "cells.h5ad")
+    before, after = getattr(pl, name)(adata), getattr(pl, name)(read)
+    assert len(before.lines) == len(after.lines)
+    assert [t.get_text() for t in before.texts] == [t.get_text() for t in after.texts]
+
+
+@pytest.mark.parametrize("name", CROSS_VALIDATED)
+def test_says_what_the_numbers_rest_on(name, result):
+    assert getattr(pl, name)(result).get_title("right") == "simulated data"
+    result["params"] |= {"simulated": False, "optimistic": True}
+    assert getattr(pl, name)(result).get_title("right") == "cell-level split: optimistic"
+    result["params"]["optimistic"] = False
+    assert getattr(pl, name)(result).get_title("right") == ""
+
+
+def test_simulated_cells_are_called_so_whoever_scored_them(scored, result):
+    scored.uns["dtp_simulation"] = {"seed": 0}
+    scored.uns["dtp_cv"] = result | {"params": {**result["params"], "simulated": False}}
+    assert pl.scores(scored, "state").get_title("right") == "simulated data"
+    assert pl.roc(scored).get_title("right") == "simulated data"
+
+
+@pytest.mark.parametrize("name", CROSS_VALIDATED)
+def test_names_the_function_to_run_first(name, scored):
+    with pytest.raises(
+        KeyError, match=r"uns\['dtp_cv'\].*found no such key \(dtp\).*Run dtp.tl.cross_validate"
+    ):
+        getattr(pl, name)(scored)
+    with pytest.raises(TypeError, match="an AnnData or the stored result; found list"):
+        getattr(pl, name)([1])
+
+
+@pytest.mark.parametrize("name", CROSS_VALIDATED)
+def test_result_without_an_entry_is_an_error(name, result):
+    entry = {"benchmark": "metrics", "calibration": "reliability"}.get(name, name)
+    del result[entry]
+    with pytest.raises(KeyError, match=f"the result to hold '{entry}'"):
+        getattr(pl, name)(result)
+
+
+@pytest.mark.parametrize("name", ["roc", "pr", "benchmark", "calibration"])
+def test_unknown_model_is_an_error(name, result):
+    argument = {"model": "random_tree"} if name == "calibration" else {"models": ["random_tree"]}
+    with pytest.raises(KeyError, match=r"found 'random_tree'.*Did you mean random_forest"):
+        getattr(pl, name)(result, **argument)
