@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from dtp_scvi._validate import check_positive_int, problem
+from dtp_scvi.data._draw import draw_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +36,11 @@ def coexpression_programs(
     """
     Partition the informative genes into programs from their co-expression.
 
-    Up to ``max_cells`` cells are drawn. The variable genes are standardised and reduced to at most 50
-    principal components beyond sequencing depth, those above the edge that noise reaches; k-means on their loadings, scaled to unit length, finds the programs. The
-    other detected genes join the nearest program when the components explain more of their
-    variance than they would explain of noise.
+    Up to ``max_cells`` cells are drawn. The variable genes are standardised and reduced to at
+    most 50 principal components beyond sequencing depth, those above the edge that noise
+    reaches; k-means on their loadings, scaled to unit length, finds the programs. The other
+    detected genes join the nearest program when the components explain more of their variance
+    than they would explain of noise.
 
     Parameters
     ----------
@@ -83,7 +85,7 @@ def coexpression_programs(
         check_positive_int(value, name)
     rng = np.random.default_rng(seed)
     X = sp.csr_matrix(X)
-    cells = _draw(X.shape[0], groups, max_cells, rng)
+    cells = draw_rows(X.shape[0], groups, max_cells, rng)
     X = X[cells].astype(np.float32) if cells.size < X.shape[0] else X.astype(np.float32)
     detected = np.flatnonzero(X.getnnz(axis=0) >= _MIN_DETECTED_CELLS)
     if X.shape[0] < 10 or detected.size < 2 * min_genes:
@@ -105,22 +107,6 @@ def coexpression_programs(
     label = _cluster(loadings, kept, n_programs, min_genes, max_genes, rng)
     programs = [detected[label == k] for k in range(label.max() + 1)]
     return sorted((p for p in programs if p.size), key=lambda p: (-p.size, p[0]))
-
-
-def _draw(
-    n_cells: int, groups: Sequence[object] | None, limit: int, rng: np.random.Generator
-) -> np.ndarray:
-    if n_cells <= limit:
-        return np.arange(n_cells)
-    if groups is None:
-        return np.sort(rng.choice(n_cells, limit, replace=False))
-    _, donor = np.unique(np.asarray(groups).astype(str), return_inverse=True)
-    order = rng.permutation(n_cells)
-    # The rank of a cell within its donor: low ranks of all donors come first.
-    by_donor = order[np.argsort(donor[order], kind="stable")]
-    sizes = np.bincount(donor)
-    rank = np.arange(n_cells) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.sort(by_donor[np.argsort(rank, kind="stable")[:limit]])
 
 
 def _moments(X: sp.csc_matrix) -> tuple[np.ndarray, np.ndarray]:

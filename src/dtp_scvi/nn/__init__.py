@@ -1,6 +1,14 @@
 """Torch layers only."""
 
 from dtp_scvi.nn._attention import ClsEncoder, TransformerBlock
+from dtp_scvi.nn._normalize import log_normalize
 from dtp_scvi.nn._tokens import ProgramTokens, SparseBagSum, bag_offsets
 
-__all__ = ["ClsEncoder", "ProgramTokens", "SparseBagSum", "TransformerBlock", "bag_offsets"]
+__all__ = [
+    "ClsEncoder",
+    "ProgramTokens",
+    "SparseBagSum",
+    "TransformerBlock",
+    "bag_offsets",
+    "log_normalize",
+]

@@ -57,8 +57,8 @@ class ProgramTokens(nn.Module):
                             {\sum_{g \in k} o_g w_{gr}^2 / \sum_{g \in k} w_{gr}^2}
 
     where :math:`o_g` is 1 for observed genes. The weights start at the leading principal
-    components of the program, scaled to unit variance. The coordinates are lifted to ``d_model``
-    and added to a learned identity of the program.
+    components of the program, scaled to unit variance. Each program lifts its coordinates to
+    ``d_model`` with a matrix of its own and adds a learned identity.
 
     Parameters
     ----------
@@ -82,7 +82,8 @@ class ProgramTokens(nn.Module):
         self.weight = nn.Parameter(weight.clone())
         self.register_buffer("programs", programs.clone())
         self.register_buffer("mean", mean.clone())
-        self.lift = nn.Linear(weight.shape[1], d_model, bias=False)
+        n_components = weight.shape[1]
+        self.lift = nn.Parameter(torch.randn(n_programs, n_components, d_model) / n_components**0.5)
         self.identity = nn.Parameter(0.5 * torch.randn(n_programs, d_model))
 
     def _per_program(self, values: Tensor) -> Tensor:
@@ -99,9 +100,13 @@ class ProgramTokens(nn.Module):
         share = self._per_program(seen * energy) / self._per_program(energy).clamp_min(1e-12)
         return (sums - centre) / share.clamp_min(0.05)
 
+    def embed(self, coordinates: Tensor) -> Tensor:
+        """Lift coordinates (n_cells, n_programs, r) to tokens (n_cells, n_programs, d_model)."""
+        return torch.einsum("nkr,krd->nkd", coordinates, self.lift) + self.identity
+
     def forward(self, sums: Tensor, observed: Tensor | None = None) -> Tensor:
-        """Return tokens of shape (n_cells, n_programs, d_model)."""
-        return self.lift(self.coordinates(sums, observed)) + self.identity
+        """Map bag sums (n_cells, n_programs, r) to tokens (n_cells, n_programs, d_model)."""
+        return self.embed(self.coordinates(sums, observed))
 
 
 def bag_offsets(indptr: np.ndarray, indices: np.ndarray, boundaries: np.ndarray) -> np.ndarray:

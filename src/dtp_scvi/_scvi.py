@@ -1,0 +1,97 @@
+"""The only file that uses names of scvi-tools which no promise covers."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scvi.data import AnnDataManager
+from scvi.data.fields import CategoricalObsField
+from scvi.model.base import BaseModelClass
+
+from dtp_scvi._validate import problem
+
+
+class StringLabelsField(CategoricalObsField):
+    """A categorical column read as text, without categories that no row has.
+
+    scvi-tools takes the classes from the categories of the column, unused ones included, and
+    lets an unseen class 0 of integer labels pass; text has neither fault.
+    """
+
+    def _get_original_column(self, adata: AnnData) -> np.ndarray:
+        return super()._get_original_column(adata).astype(str)
+
+    def register_field(self, adata: AnnData) -> dict[str, Any]:
+        """Write the codes to ``obs["_scvi_<key>"]`` and return the classes in sorted order."""
+        column = pd.Categorical(adata.obs[self._original_attr_key].astype(str))
+        adata.obs[self.attr_key] = column.codes.astype(np.int64)
+        return {
+            self.CATEGORICAL_MAPPING_KEY: np.asarray(column.categories, dtype=object),
+            self.ORIGINAL_ATTR_KEY: self._original_attr_key,
+        }
+
+
+def setup_method_args(cls: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Record the arguments of ``setup_anndata`` the way scvi-tools replays them."""
+    return BaseModelClass._get_setup_method_args(cls=cls, **arguments)
+
+
+def manager_of(cls: type[BaseModelClass], adata: AnnData) -> AnnDataManager:
+    """Return the manager of an AnnData that was set up for ``cls``, or raise ``ValueError``."""
+    manager = cls._get_most_recent_anndata_manager(adata, required=False)
+    if manager is None:
+        msg = problem(
+            f"an AnnData that was set up for {cls.__name__}",
+            "one that was not (a setup belongs to one class and one object, not to its copies)",
+            f"Run {cls.__name__}.setup_anndata(adata, labels_key=...) first.",
+        )
+        raise ValueError(msg)
+    return manager
+
+
+def setup_args(registry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments ``setup_anndata`` was called with."""
+    return dict(registry["setup_args"])
+
+
+def init_params(model: BaseModelClass, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Record the constructor's arguments in the attribute that scvi-tools reads."""
+    return model._get_init_params(dict(arguments))
+
+
+@contextmanager
+def quiet_training() -> Iterator[None]:
+    """Silence, for one fit, what Lightning says about settings that are chosen on purpose."""
+    loggers = [
+        logging.getLogger(name)
+        for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+    ]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for text in (
+            ".*does not have many workers.*",
+            ".*is smaller than the logging interval.*",
+            ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+            ".*Checkpoint directory.*",
+            ".*was configured so validation will run at the end of the training epoch.*",
+            ".*modules? in eval mode at the start of training.*",
+            ".*`IterableDataset` has `__len__` defined.*",
+            ".*Trying to infer the `batch_size`.*",
+            ".*Sparse invariant checks are implicitly disabled.*",
+            ".*lr_scheduler.step.*",
+        ):
+            warnings.filterwarnings("ignore", message=text)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

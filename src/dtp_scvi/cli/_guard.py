@@ -1,0 +1,92 @@
+"""Bad input ends a command with one readable line, a warning shows as one line."""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from dtp_scvi.cli._screen import complain
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+BAD_INPUT: Final = 2
+
+# What the package and the libraries under it raise on bad input. Anything else is a defect, and
+# its traceback is what the report of it needs.
+_EXPECTED: Final = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OSError,
+    RuntimeError,
+    ImportError,
+    MemoryError,
+)
+# Noise of other libraries that no user of a command can act upon.
+_HIDDEN: Final = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+
+
+@contextmanager
+def guard(ctx: typer.Context, *, debug: bool) -> Iterator[None]:
+    """Turn an expected error into one line and exit code 2; ``debug`` lets it through."""
+    try:
+        with _warnings_in_one_line():
+            yield
+    except (typer.Exit, typer.Abort):  # subclasses of RuntimeError
+        raise
+    except _EXPECTED as error:
+        if debug:
+            raise
+        options = {param.name for param in ctx.command.params if param.name}
+        complain("error", one_line(error, options))
+        raise typer.Exit(BAD_INPUT) from None
+
+
+def one_line(error: BaseException, options: Collection[str] = ()) -> str:
+    """Word ``error`` in one line; arguments of functions become options of the command."""
+    # str(KeyError) is the repr of its message.
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if isinstance(error, MemoryError):
+        text = f"Out of memory. {text}".strip()
+    head, *example = (text.strip() or type(error).__name__).split("\n")
+    if example and head.endswith("for example:"):
+        # The Python lines that follow are of no use in a shell.
+        head = re.sub(r",? ?for example:$", ".", head)
+        usable = [f"--{name}" for name in ("layer", "scale") if name in options]
+        head += f" Options: {', '.join(usable)}." if usable else ""
+        example = []
+    text = " ".join(part.strip() for part in (head, *example) if part.strip())
+    return re.sub(r"`(\w+)`", lambda found: _option(found[1], options) or found[0], text)
+
+
+def _option(name: str, options: Collection[str]) -> str | None:
+    known = {"labels_key", "gene_key", "donor_key", "batch_key", "key_added", *options}
+    aliases = {"n_folds": "folds", "n_members": "members", "programs": "gmt"}
+    name = aliases.get(name, name)
+    return f"--{name.replace('_', '-')}" if name in known and name in options else None
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.showwarning = _show
+        yield
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    if not issubclass(category, _HIDDEN):
+        complain("warning", " ".join(str(message).split()), file=file or sys.stderr)

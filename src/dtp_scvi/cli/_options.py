@@ -1,0 +1,80 @@
+"""Arguments that several commands share, so that one name means one thing."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    Path, typer.Argument(metavar="DATA", help="Cells or samples, as .h5ad.", show_default=False)
+]
+LabelsKey = Annotated[
+    str, typer.Option("--labels-key", help="Column of obs with the class of each row.")
+]
+Positive = Annotated[
+    str | None,
+    typer.Option(
+        "--positive",
+        help="Class that the score is about; may be left out for boolean or 0/1 labels.",
+    ),
+]
+DonorKey = Annotated[
+    str | None,
+    typer.Option("--donor-key", help="Column of obs with the donor; a donor is never split."),
+]
+BatchKey = Annotated[
+    str | None, typer.Option("--batch-key", help="Column of obs with the batch (platform, study).")
+]
+Layer = Annotated[
+    str | None,
+    typer.Option("--layer", help="Layer that holds the expression; without it X. Never raw."),
+]
+ScaleName = Annotated[
+    str,
+    typer.Option(
+        "--scale",
+        help="Expression scale, such as counts or log1p_cp10k; auto detects it and says why.",
+    ),
+]
+Gmt = Annotated[
+    Path | None,
+    typer.Option("--gmt", help="Gene programs, as GMT; without it co-expression modules."),
+]
+MaxEpochs = Annotated[
+    int | None,
+    typer.Option("--max-epochs", min=1, help="Most epochs of training; the model's default."),
+]
+Members = Annotated[
+    int | None,
+    typer.Option(
+        "--members", min=1, help="Transformers to average, each stopped on another fifth of the data."
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything that is random.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an earlier result of this command.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+class Missing(StrEnum):
+    """What stands in for a model gene that the input lacks."""
+
+    MEAN = "mean"
+    ZERO = "zero"
+    ERROR = "error"
+
+
+class Rule(StrEnum):
+    """How a threshold is chosen."""
+
+    YOUDEN = "youden"
+    F1 = "f1"
+    MCC = "mcc"
+    RECALL = "recall"
+    FPR = "fpr"
+    FIXED = "fixed"

@@ -1,0 +1,107 @@
+"""``dtp train``: teach a model from labelled cells."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  (typer reads annotations when it runs)
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dtp_scvi.cli import _options as opt
+from dtp_scvi.cli._guard import guard
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from dtp_scvi.model import DTPTransformer
+
+
+def train(
+    ctx: typer.Context,
+    data: opt.Data,
+    *,
+    labels_key: opt.LabelsKey,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the model.")],
+    positive: opt.Positive = None,
+    donor_key: opt.DonorKey = None,
+    batch_key: opt.BatchKey = None,
+    layer: opt.Layer = None,
+    scale: opt.ScaleName = "auto",
+    gmt: opt.Gmt = None,
+    max_epochs: opt.MaxEpochs = None,
+    members: opt.Members = None,
+    seed: opt.Seed = 0,
+    overwrite: opt.Overwrite = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Train a teacher on labelled cells or samples and save it."""
+    setup = {
+        "labels_key": labels_key,
+        "positive": positive,
+        "layer": layer,
+        "donor_key": donor_key,
+        "batch_key": batch_key,
+        "scale": scale,
+    }
+    with guard(ctx, debug=debug):
+        from dtp_scvi.cli._outputs import MODEL_FILE, new_folder
+        from dtp_scvi.cli._screen import say
+
+        with new_folder(out, overwrite=overwrite, holds=MODEL_FILE) as room:
+            _, model = prepare(data, setup, gmt=gmt, members=members)
+            limits = {} if max_epochs is None else {"max_epochs": max_epochs}
+            model.train(seed=seed, verbose=not quiet, **limits)
+            model.save(room, overwrite=True)
+        report(model)
+        say(f"Wrote {out}/", style="bold")
+
+
+def prepare(
+    data: Path, setup: dict[str, Any], *, gmt: Path | None, members: int | None
+) -> tuple[AnnData, DTPTransformer]:
+    """Read labelled cells, set them up, say what was found, and build an untrained teacher."""
+    from dtp_scvi.cli._describe import label_findings, matrix_findings, shape_title
+    from dtp_scvi.cli._input import read_cells
+    from dtp_scvi.cli._screen import findings
+    from dtp_scvi.model import DTPTransformer
+
+    adata = read_cells(data)
+    layer = setup["layer"]
+    rows = matrix_findings(adata, layer)
+    DTPTransformer.setup_anndata(adata, **setup)
+    rows += label_findings(DTPTransformer.registration(adata))
+    findings(shape_title(data.name, adata, layer), rows)
+    return adata, DTPTransformer(adata, **model_arguments(gmt, members))
+
+
+def model_arguments(gmt: Path | None, members: int | None) -> dict[str, Any]:
+    """Return the arguments of the model that were asked for."""
+    from dtp_scvi import data
+    from dtp_scvi.cli._input import check_file
+
+    arguments: dict[str, Any] = {}
+    if gmt is not None:
+        check_file(gmt, "gene sets (.gmt)")
+        arguments["programs"] = data.read_gmt(gmt)
+    if members is not None:
+        arguments["n_members"] = members
+    return arguments
+
+
+def report(model: DTPTransformer) -> None:
+    """Say what a trained teacher rests on."""
+    from dtp_scvi.cli._describe import threshold_text
+    from dtp_scvi.cli._screen import counted, findings
+
+    protocol = model.protocol_
+    kept = ", ".join(f"{share:.0%}" for share in protocol["member_scale"])
+    last = model.history_table_.groupby("member")["epoch"].max() + 1
+    rows = [
+        ("genes", f"{len(model.genes_):,}"),
+        ("epochs", ", ".join(f"{n:,}" for n in last)),
+        ("held out", f"a fifth of the {protocol['held_out']}s for early stopping"),
+        ("residual", f"kept to {kept} on top of the linear part"),
+        ("threshold", threshold_text(model.threshold_)),
+    ]
+    findings(f"Teacher {model.id_}, trained on {counted(protocol['n_rows'], 'row')}", rows)

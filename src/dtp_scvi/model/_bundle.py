@@ -1,0 +1,116 @@
+"""Model directories without pickle: weights as safetensors, everything else as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from dtp_scvi._validate import problem
+
+FORMAT = 1
+_WEIGHTS, _META = "model.safetensors", "model.json"
+
+
+def weights_hash(state: dict[str, torch.Tensor]) -> str:
+    """Return the SHA-256 of a state dict, by name and content."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Raise unless a model directory may be written at ``path``."""
+    if path.exists() and not overwrite:
+        msg = problem(
+            "a directory that does not exist yet", f"{path}", "Pass overwrite=True, or another name."
+        )
+        raise FileExistsError(msg)
+    if path.is_file():
+        msg = problem("a directory", f"the file {path}", "Name another path.")
+        raise FileExistsError(msg)
+    parent = next(p for p in (path, *path.parents) if p.exists())
+    if not os.access(parent, os.W_OK):
+        msg = problem(f"to be allowed to write in {parent}", "no permission", "Name another path.")
+        raise PermissionError(msg)
+
+
+def write_bundle(
+    path: Path, state: dict[str, torch.Tensor], meta: dict[str, Any], *, overwrite: bool
+) -> None:
+    """Write a model directory whole or not at all."""
+    check_target(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    room = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        save_file(state, room / _WEIGHTS)
+        meta = {"format": FORMAT, **meta, "sha256": weights_hash(state)}
+        (room / _META).write_text(json.dumps(meta, indent=1, allow_nan=False))
+        room.chmod(0o755)
+        if path.exists():
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+            os.replace(path, old / "old")
+            os.replace(room, path)
+            shutil.rmtree(old)
+        else:
+            os.replace(room, path)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """Read and check the JSON part of a model directory."""
+    if not path.exists():
+        msg = problem("a model directory", f"nothing at {path}", "Check the path.")
+        raise FileNotFoundError(msg)
+    missing = [name for name in (_WEIGHTS, _META) if not (path / name).is_file()]
+    if missing:
+        inside = sorted(p.name for p in path.iterdir()) if path.is_dir() else ["a file"]
+        msg = problem(
+            f"{_WEIGHTS} and {_META} in {path}",
+            f"{', '.join(inside[:10]) or 'an empty directory'}",
+            "Name a directory that `save` of this package wrote.",
+        )
+        raise ValueError(msg)
+    try:
+        meta = json.loads((path / _META).read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        msg = problem(f"JSON in {path / _META}", f"a damaged file ({error})", "Copy it again.")
+        raise ValueError(msg) from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        found = meta.get("format") if isinstance(meta, dict) else type(meta).__name__
+        msg = problem(
+            f"format {FORMAT} in {path / _META}", f"{found!r}", "Update dtp_scvi, or train again."
+        )
+        raise ValueError(msg)
+    return meta
+
+
+def read_weights(path: Path, meta: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Read the weights and compare their checksum; no code of the file is run."""
+    try:
+        state = load_file(path / _WEIGHTS)
+    except (SafetensorError, ValueError) as error:
+        msg = problem(
+            f"weights in {path / _WEIGHTS}", f"a damaged file ({error})", "Copy it again."
+        )
+        raise ValueError(msg) from error
+    if weights_hash(state) != meta.get("sha256"):
+        msg = problem(
+            f"the weights that {_META} was written with",
+            "another checksum",
+            "The two files do not belong together: copy the directory again.",
+        )
+        raise ValueError(msg)
+    return state

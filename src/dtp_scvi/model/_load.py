@@ -1,0 +1,47 @@
+"""Open a model directory whatever class it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anndata import AnnData
+
+from dtp_scvi._validate import problem
+from dtp_scvi.model._bundle import read_meta
+from dtp_scvi.model._classifier import ExpressionClassifier
+from dtp_scvi.model._student import DTPStudent
+from dtp_scvi.model._transformer import DTPTransformer
+
+_CLASSES: dict[str, type[ExpressionClassifier]] = {
+    cls.__name__: cls for cls in (DTPTransformer, DTPStudent)
+}
+
+
+def load_model(dir_path: str | Path, adata: AnnData | None = None) -> ExpressionClassifier:
+    """Read a model directory of any class of this package; nothing in it is executed.
+
+    Parameters
+    ----------
+    dir_path
+        Directory that ``save`` wrote.
+    adata
+        Training data, to train or distil again; scoring needs none.
+
+    Returns
+    -------
+    A model of the class that was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is nothing at ``dir_path``.
+    ValueError
+        When it is damaged or foreign.
+    """
+    name = read_meta(Path(dir_path)).get("class")
+    if name not in _CLASSES:
+        msg = problem(
+            f"a model of class {' or '.join(_CLASSES)} in {dir_path}", repr(name), "Update dtp_scvi."
+        )
+        raise ValueError(msg)
+    return _CLASSES[name].load(dir_path, adata)

@@ -1,0 +1,190 @@
+"""What a model is trained on: checked before anything is registered or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from dtp_scvi._logging import warn
+from dtp_scvi._validate import check_key, near_matches, problem, shorten
+from dtp_scvi.data import Scale, check_matrix, get_matrix, resolve_scale
+
+_TRUE_NAMES = ("True", "1", "1.0")
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Columns and matrix of a training AnnData, as text and by name."""
+
+    labels: np.ndarray
+    """Class of each row as text, (n_obs,)."""
+    classes: tuple[str, ...]
+    """Classes in sorted order."""
+    positive: str
+    labels_key: str
+    layer: str | None
+    scale: Scale
+    genes: np.ndarray
+    donors: np.ndarray | None
+    donor_key: str | None
+    batches: np.ndarray | None
+    batch_key: str | None
+
+    @property
+    def is_positive(self) -> np.ndarray:
+        """Whether each row is in the positive class, bool, (n_obs,)."""
+        return self.labels == self.positive
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Class of each row as a position in ``classes``, int64, (n_obs,)."""
+        return np.searchsorted(np.asarray(self.classes), self.labels)
+
+
+def check_training_data(
+    adata: AnnData,
+    *,
+    labels_key: str,
+    positive: object | None,
+    layer: str | None,
+    donor_key: str | None,
+    batch_key: str | None,
+    scale: str,
+) -> Registration:
+    """Check everything a model needs and return it; raise before anything is written."""
+    _check_object(adata)
+    labels = _text_column(adata, labels_key, "labels_key")
+    classes = tuple(sorted(set(labels.tolist())))
+    if len(classes) < 2:
+        msg = problem(
+            f"at least two classes in adata.obs[{labels_key!r}]",
+            f"only {classes[0]!r} in {adata.n_obs:,} rows",
+            "Add rows of the other class, or name another `labels_key`.",
+        )
+        raise ValueError(msg)
+    name = _positive_class(positive, classes, labels_key)
+    donors = None if donor_key is None else _text_column(adata, donor_key, "donor_key")
+    batches = None if batch_key is None else _text_column(adata, batch_key, "batch_key")
+    matrix = get_matrix(adata, layer)
+    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    found = resolve_scale(matrix, scale, name=where)
+    check_matrix(matrix, name=where)
+    _warn_confounded(labels, classes, donors, donor_key)
+    genes = np.asarray(adata.var_names, dtype=str)
+    return Registration(
+        labels, classes, name, labels_key, layer, found, genes, donors, donor_key, batches, batch_key
+    )
+
+
+def read_registration(adata: AnnData, arguments: dict[str, Any]) -> Registration:
+    """Read the columns again that ``check_training_data`` has accepted."""
+    columns = {
+        key: None if arguments[key] is None else _text_column(adata, arguments[key], key)
+        for key in ("labels_key", "donor_key", "batch_key")
+    }
+    labels = columns["labels_key"]
+    return Registration(
+        labels,
+        tuple(sorted(set(labels.tolist()))),
+        arguments["positive"],
+        arguments["labels_key"],
+        arguments["layer"],
+        Scale(arguments["scale"]),
+        np.asarray(adata.var_names, dtype=str),
+        columns["donor_key"],
+        arguments["donor_key"],
+        columns["batch_key"],
+        arguments["batch_key"],
+    )
+
+
+def _check_object(adata: AnnData) -> None:
+    if not isinstance(adata, AnnData):
+        msg = problem("an AnnData", type(adata).__name__, "Pass one modality of a MuData.")
+        raise TypeError(msg)
+    if adata.n_obs == 0 or adata.n_vars == 0:
+        msg = problem(
+            "at least one row and one gene",
+            f"{adata.n_obs:,} rows and {adata.n_vars:,} genes",
+            "Check the filter that made this object.",
+        )
+        raise ValueError(msg)
+    if adata.is_view:
+        msg = problem("an AnnData of its own", "a view", "Run adata = adata.copy() first.")
+        raise ValueError(msg)
+    if adata.isbacked:
+        msg = problem(
+            "an AnnData in memory for training",
+            f"one backed by {adata.filename}",
+            "Run adata = adata.to_memory() first; scoring works on backed data.",
+        )
+        raise ValueError(msg)
+    repeated = adata.var_names[adata.var_names.duplicated()].unique()
+    if len(repeated):
+        msg = problem(
+            "unique gene names in adata.var_names",
+            f"{len(repeated):,} names more than once ({shorten(repeated)})",
+            "Sum them, or run adata.var_names_make_unique().",
+        )
+        raise ValueError(msg)
+
+
+def _text_column(adata: AnnData, key: str, argument: str) -> np.ndarray:
+    check_key(adata.obs, key, "adata.obs", argument)
+    column = adata.obs[key]
+    n_missing = int(column.isna().sum())
+    if n_missing:
+        row = adata.obs_names[int(np.flatnonzero(column.isna())[0])]
+        msg = problem(
+            f"a value for every row in adata.obs[{key!r}]",
+            f"{n_missing:,} missing of {len(column):,} (first: row {row!r})",
+            f"Drop them: adata = adata[adata.obs[{key!r}].notna()].copy()",
+        )
+        raise ValueError(msg)
+    if pd.api.types.is_float_dtype(column) and (column == column.round()).all():
+        column = column.astype(np.int64)  # 1.0 and 1 are the same class
+    return column.astype(str).to_numpy()
+
+
+def _positive_class(positive: object | None, classes: Sequence[str], labels_key: str) -> str:
+    if positive is None:
+        if set(classes) in ({"False", "True"}, {"0", "1"}):
+            return next(name for name in classes if name in _TRUE_NAMES)
+        msg = problem(
+            "`positive` to name the class that the score is about",
+            f"None, with classes {shorten(classes, 10)}",
+            f"Pass positive={classes[0]!r}, for example.",
+        )
+        raise ValueError(msg)
+    if isinstance(positive, float) and positive.is_integer():
+        positive = int(positive)
+    if str(positive) not in classes:
+        msg = problem(
+            f"`positive` to be a class in adata.obs[{labels_key!r}]",
+            repr(positive),
+            near_matches(str(positive), classes),
+        )
+        raise ValueError(msg)
+    return str(positive)
+
+
+def label_follows_donor(labels: np.ndarray, donors: np.ndarray) -> bool:
+    """Tell whether every donor has rows of one class only."""
+    return bool((pd.Series(labels).groupby(donors).nunique() == 1).all())
+
+
+def _warn_confounded(
+    labels: np.ndarray, classes: Sequence[str], donors: np.ndarray | None, donor_key: str | None
+) -> None:
+    if donors is None or len(set(donors)) < 2 or not label_follows_donor(labels, donors):
+        return
+    warn(
+        f"Each of the {len(set(donors)):,} donors in obs[{donor_key!r}] has rows of one class "
+        f"only ({shorten(classes)}): what tells donors apart also tells the classes apart. "
+        "Metrics on held-out donors rest on the number of donors, not of cells."
+    )

@@ -1,0 +1,407 @@
+"""The student: a small network on a gene panel that gives a teacher's scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from anndata import AnnData
+
+from dtp_scvi._docs import docs
+from dtp_scvi._scvi import init_params
+from dtp_scvi._validate import check_positive_int, check_range, problem
+from dtp_scvi.data import Scale, draw_rows, get_matrix, scale_kind
+from dtp_scvi.model._classifier import ExpressionClassifier, check_same_genes
+from dtp_scvi.module import StudentModule, one_against_rest, sorted_columns, sparse_batch
+from dtp_scvi.stats import fidelity, logit
+from dtp_scvi.train import (
+    DistillPlan,
+    Panel,
+    Rows,
+    SparseBatches,
+    choose_panel,
+    gene_attributions,
+    inner_folds,
+    log_rows,
+    mix_rows,
+    panel_table,
+    read_rows,
+    ridge_start,
+    run_plan,
+)
+
+if TYPE_CHECKING:
+    from dtp_scvi.model._transformer import DTPTransformer
+
+_DONOR_CELLS = 500
+_MIXTURES = 4
+_MOST_MIXTURES = 20_000
+_MOST_RIDGE_ROWS = 60_000
+NUISANCE = ("ribosomal", "mitochondrial", "sex", "haemoglobin", "dissociation")
+
+
+class DTPStudent(ExpressionClassifier):
+    r"""Student: a linear model plus a small perceptron on a panel of genes.
+
+    The panel is chosen from the training cells alone, by the teacher's attributions averaged per
+    donor and their stability over half-samples of the donors. No gene is forced in. The student
+    is fitted to the teacher's logits on training cells and on mixtures of them.
+
+    Parameters
+    ----------
+    %(adata)s
+    registry
+        Registry of a saved model; for loading.
+    n_genes
+        Size of the panel.
+    n_hidden
+        Widths of the perceptron.
+    dropout
+        Dropout rate, 0 to 1.
+
+    Attributes
+    ----------
+    genes_
+        The panel, once trained.
+    panel_
+        Panel genes with ``importance`` and selection ``frequency``.
+    stability_
+        ``jaccard``: mean Jaccard index of the top genes of two donors; ``n_excluded``: genes left
+        out by kind.
+    fidelity_
+        Spearman, agreement at the threshold and Cohen's kappa with the teacher, on rows that the
+        student was not fitted to.
+
+    Examples
+    --------
+    >>> import dtp_scvi as dtp
+    >>> cells = dtp.datasets.simulate_cells(300, 200, n_donors=4)
+    >>> dtp.model.DTPTransformer.setup_anndata(
+    ...     cells, "state", positive="drug_tolerant", layer="counts", donor_key="donor"
+    ... )
+    >>> teacher = dtp.model.DTPTransformer(cells, n_programs=8)
+    >>> teacher.train(max_epochs=2, verbose=False)
+    >>> student = teacher.distill(n_genes=50, max_epochs=2, verbose=False)
+    >>> len(student.genes_)
+    50
+    """
+
+    _saved: ClassVar[tuple[str, ...]] = (
+        "panel_rows_",
+        "stability_",
+        "fidelity_",
+        "teacher_id_",
+        "history_rows_",
+    )
+
+    def __init__(
+        self,
+        adata: AnnData | None = None,
+        registry: dict[str, Any] | None = None,
+        *,
+        n_genes: int = 1000,
+        n_hidden: Sequence[int] = (128, 64),
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__(adata, registry)
+        check_positive_int(n_genes, "n_genes")
+        check_range(n_genes, "n_genes", 1, len(self.genes_))
+        check_range(dropout, "dropout", 0, 0.95)
+        n_hidden = tuple(int(width) for width in n_hidden)
+        self._architecture: dict[str, Any] = {"n_hidden": n_hidden, "dropout": dropout}
+        self.n_genes = n_genes
+        self.module = self._new_module()
+        self.panel_rows_: list[dict[str, Any]] = []
+        self.stability_: dict[str, Any] = {}
+        self.fidelity_: dict[str, Any] = {}
+        self.history_rows_: list[dict[str, float]] = []
+        self.teacher_id_ = ""
+        self.init_params_ = init_params(self, locals())
+
+    def _new_module(self) -> StudentModule:
+        return StudentModule(self.n_genes, len(self.classes_), **self._architecture)
+
+    @property
+    def panel_(self) -> pd.DataFrame:
+        """Panel genes, most important first."""
+        return pd.DataFrame(self.panel_rows_, columns=["gene", "importance", "frequency"])
+
+    @property
+    def history_table_(self) -> pd.DataFrame:
+        """Losses of every epoch."""
+        columns = ["epoch", "member", "train_loss", "validation_loss"]
+        return pd.DataFrame(self.history_rows_, columns=columns)
+
+    @docs.dedent
+    def train(
+        self,
+        teacher: DTPTransformer | None = None,
+        max_epochs: int = 40,
+        *,
+        indices: np.ndarray | None = None,
+        alpha: float = 0.9,
+        temperature: float = 2.0,
+        exclude: Sequence[str] = NUISANCE,
+        mixtures: int = _MIXTURES,
+        batch_size: int = 256,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-3,
+        patience: int = 8,
+        seed: int = 0,
+        accelerator: str = "auto",
+        devices: Any = "auto",
+        verbose: bool = True,
+    ) -> None:
+        r"""Choose the panel and imitate a teacher.
+
+        The loss is :math:`(1-\alpha)\,CE + \alpha T^2\, KL(teacher_T \| student_T)`; mixtures have
+        no label and enter the second term only. A fifth of the donors is held out of the fit (not
+        of the choice of genes) for early stopping and ``fidelity_``.
+
+        Parameters
+        ----------
+        teacher
+            Trained teacher; one is trained on the same rows when left out.
+        max_epochs
+            Most epochs.
+        indices
+            Rows to use; all by default.
+        alpha
+            Weight of the teacher against the labels, 0 to 1.
+        temperature
+            Temperature of both distributions, above 0.
+        exclude
+            Kinds of :func:`dtp_scvi.data.nuisance_genes` that stay out of the panel.
+        mixtures
+            Mixtures of two training rows per row, at most 20,000 in all.
+        batch_size
+            Rows per step.
+        lr
+            Peak of the one-cycle learning rate.
+        weight_decay
+            Weight decay of AdamW.
+        patience
+            Epochs without improvement before training stops.
+        %(seed)s
+        %(accelerator)s
+        devices
+            Devices as Lightning takes them.
+        %(verbose)s
+
+        Raises
+        ------
+        ValueError
+            When the panel can't be filled, or the teacher has other genes or classes.
+        """
+        check_range(alpha, "alpha", 0, 1)
+        check_range(temperature, "temperature", 0, inclusive=False)
+        reg = type(self).registration(self._own_adata())
+        which = np.arange(len(reg.labels))
+        which = which if indices is None else which[indices]
+        if teacher is None:
+            teacher = self._own_teacher(which, seed=seed, accelerator=accelerator, verbose=verbose)
+        self._check_teacher(teacher)
+        matrix, total = read_rows(get_matrix(self.adata, reg.layer), reg.scale, which)
+        donors = None if reg.donors is None else reg.donors[which]
+        panel = self._choose(teacher, matrix, total, reg.scale, donors, exclude, seed)
+        inner = inner_folds(reg.labels[which], donors, 5, seed)
+        train, held_out = inner.folds[0]
+        data, train, coordinates = self._imitation_rows(
+            teacher, matrix, total, reg, which, train, panel, mixtures, seed
+        )
+        self.module = self._seeded_module(data, train, coordinates, seed, panel)
+        batches = SparseBatches(data, train, held_out, batch_size=batch_size, thin=0.0, seed=seed)
+        plan = DistillPlan(
+            self.module,
+            alpha=alpha,
+            temperature=temperature,
+            lr=lr,
+            weight_decay=weight_decay,
+            n_steps=max_epochs * batches.n_batches,
+            patience=patience,
+        )
+        table = run_plan(
+            self,
+            plan,
+            batches,
+            max_epochs=max_epochs,
+            seed=seed,
+            accelerator=accelerator,
+            devices=devices,
+            description="student",
+            verbose=verbose,
+        )
+        self.module.to("cpu").eval()
+        self.history_rows_ = table.assign(member=0).to_dict("records")
+        self.genes_ = np.asarray(teacher.genes_)[panel.genes]
+        self.panel_rows_ = panel_table(panel, teacher.genes_.tolist()).to_dict("records")
+        self.threshold_, self.teacher_id_ = dict(teacher.threshold_), teacher.id_
+        self.seed_, self.train_rows_ = seed, which
+        self.fidelity_ = self._measure(data, held_out, inner.unit)
+        self.is_trained_ = True
+
+    def _own_teacher(self, which: np.ndarray, **kwargs: Any) -> DTPTransformer:
+        from dtp_scvi.model._transformer import DTPTransformer
+
+        DTPTransformer.setup_anndata(self.adata, **self.registry_["setup_args"])
+        teacher = DTPTransformer(self.adata)
+        teacher.train(indices=which, **kwargs)
+        return teacher
+
+    def _check_teacher(self, teacher: DTPTransformer) -> None:
+        teacher._check_trained()
+        check_same_genes(self.adata, teacher.genes_.tolist())
+        if teacher.classes_ != self.classes_ or teacher.positive_ != self.positive_:
+            msg = problem(
+                f"a teacher of {', '.join(self.classes_)} (positive: {self.positive_})",
+                f"one of {', '.join(teacher.classes_)} (positive: {teacher.positive_})",
+                "Set up both on the same labels.",
+            )
+            raise ValueError(msg)
+
+    def _choose(
+        self,
+        teacher: DTPTransformer,
+        matrix: sp.csr_matrix,
+        total: np.ndarray,
+        scale: Scale,
+        donors: np.ndarray | None,
+        exclude: Sequence[str],
+        seed: int,
+    ) -> Panel:
+        """Average attributions per donor and pick the panel."""
+        order = teacher.module.order.cpu().numpy()
+        rows = Rows(
+            sorted_columns(matrix, order),
+            total,
+            np.zeros(matrix.shape[0], np.int64),
+            np.zeros((matrix.shape[0], 1), np.float32),
+            teacher.module.boundaries.cpu().numpy(),
+            scale_kind(scale),
+        )
+        rng = np.random.default_rng(seed)
+        groups = np.zeros(matrix.shape[0], int) if donors is None else donors
+        by_donor, detected = [], []
+        for donor in np.unique(groups):
+            here = np.flatnonzero(groups == donor)
+            here = here[draw_rows(len(here), None, _DONOR_CELLS, rng)]
+            columns = gene_attributions(teacher.module, rows, here, teacher._positive_output)
+            values = np.zeros(len(teacher.genes_))
+            np.add.at(values, order, columns)
+            by_donor.append(values)
+            detected.append(matrix[here].getnnz(axis=0) > 0)
+        panel = choose_panel(
+            np.stack(by_donor),
+            np.stack(detected),
+            teacher.genes_.tolist(),
+            self.n_genes,
+            exclude=exclude,
+            seed=seed,
+        )
+        self.stability_ = {
+            "jaccard": panel.jaccard,
+            "n_donors": len(by_donor),
+            "n_excluded": panel.n_excluded,
+        }
+        return panel
+
+    def _imitation_rows(
+        self,
+        teacher: DTPTransformer,
+        matrix: sp.csr_matrix,
+        total: np.ndarray,
+        reg: Any,
+        which: np.ndarray,
+        train: np.ndarray,
+        panel: Panel,
+        mixtures: int,
+        seed: int,
+    ) -> tuple[Rows, np.ndarray, np.ndarray]:
+        """Stack measured rows and mixtures of the rows to fit on, with the teacher's outputs."""
+        rng = np.random.default_rng(seed)
+        n_mixed = min(mixtures * len(train), _MOST_MIXTURES)
+        codes = reg.codes[which]
+        raw, seen = teacher_outputs(teacher, matrix, total, reg.scale)
+        if n_mixed and scale_kind(reg.scale) == "linear":
+            mixed = mix_rows(
+                matrix[train], reg.scale, n_mixed, counts=reg.scale is Scale.COUNTS, rng=rng
+            )
+            mixed_total = np.maximum(np.asarray(mixed.sum(axis=1)).ravel(), 1.0)
+            more, also_seen = teacher_outputs(teacher, mixed, mixed_total, reg.scale)
+            raw, seen = np.vstack([raw, more]), np.vstack([seen, also_seen])
+            matrix = sp.vstack([matrix[:, panel.genes], mixed[:, panel.genes]], format="csr")
+            total = np.concatenate([total, mixed_total])
+            codes = np.concatenate([codes, np.full(n_mixed, -1)])
+            train = np.concatenate([train, np.arange(len(which), len(codes))])
+        else:
+            matrix = matrix[:, panel.genes]
+        boundaries = np.array([0, self.n_genes])
+        return Rows(matrix, total, codes, raw, boundaries, scale_kind(reg.scale)), train, seen
+
+    def _seeded_module(
+        self,
+        data: Rows,
+        train: np.ndarray,
+        coordinates: np.ndarray,
+        seed: int,
+        panel: Panel,
+    ) -> StudentModule:
+        """Return a network that starts from ridge regressions on what the teacher computes.
+
+        Its linear skip regresses the teacher's outputs, its first hidden units the teacher's
+        program coordinates, each with both signs: the interactions are then learned between
+        programs and not between genes.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = self._new_module()
+        train = train[:_MOST_RIDGE_ROWS]
+        n_measured = int((data.labels[train] >= 0).sum())
+        log = log_rows(data.matrix[train], data.total[train], Scale(self.scale_))
+        n_outputs = data.offset.shape[1]
+        target = np.hstack([data.offset[train], coordinates[train]])
+        start = ridge_start(log, target, n_measured)
+        module.set_basis(
+            start.mean, start.sd, start.weight[:, :n_outputs], start.bias[:n_outputs]
+        )
+        module.start_hidden(start.weight[:, n_outputs:], start.bias[n_outputs:])
+        importance = panel.importance[panel.genes].astype(np.float32)
+        module.importance.copy_(torch.from_numpy(importance))
+        return module
+
+    @torch.no_grad()
+    def _measure(self, data: Rows, held_out: np.ndarray, unit: str) -> dict[str, Any]:
+        """Compare with the teacher on rows the student was not fitted to."""
+        positive = self.classes_.index(self.positive_)
+        raw = self.module.raw_logits(data.batch(held_out))
+        student = one_against_rest(raw.double())[:, positive].numpy()
+        outputs = torch.from_numpy(data.offset[held_out]).double()
+        teacher = one_against_rest(outputs)[:, positive].numpy()
+        cut = float(logit(np.array([self.threshold_["value"]]))[0])
+        measured = fidelity(teacher, student, teacher_threshold=cut, student_threshold=cut)
+        return {**measured, "held_out": unit}
+
+
+@torch.inference_mode()
+def teacher_outputs(
+    teacher: DTPTransformer, matrix: sp.csr_matrix, total: np.ndarray, scale: Scale
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a teacher's raw outputs and its live members' coordinates, both by row.
+
+    Rows are in the order of the teacher's genes.
+    """
+    module = teacher.module
+    boundaries = module.boundaries.cpu().numpy()
+    live = [m for m, share in enumerate(module.member_scale.tolist()) if share != 0]
+    raws, coordinates = [], []
+    for start in range(0, matrix.shape[0], 1024):
+        rows = teacher._arrange(matrix[start : start + 1024])
+        batch = sparse_batch(rows, total[start : start + 1024], boundaries, scale_kind(scale))
+        raws.append(module.raw_logits(batch).numpy())
+        seen = [module.coordinates(batch, m).flatten(1).numpy() for m in live]
+        coordinates.append(np.hstack([np.empty((rows.shape[0], 0), np.float32), *seen]))
+    return np.concatenate(raws).astype(np.float32), np.concatenate(coordinates)

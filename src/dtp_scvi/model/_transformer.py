@@ -1,0 +1,614 @@
+"""The teacher: logistic regression plus a gene-program Transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from anndata import AnnData
+
+from dtp_scvi._docs import docs
+from dtp_scvi._logging import warn
+from dtp_scvi._scvi import init_params
+from dtp_scvi._validate import check_key, check_positive_int, check_range, problem
+from dtp_scvi.data import (
+    align_genes,
+    coexpression_programs,
+    draw_rows,
+    get_matrix,
+    iter_blocks,
+    read_gmt,
+    scale_kind,
+)
+from dtp_scvi.model._classifier import ExpressionClassifier
+from dtp_scvi.model._student import DTPStudent
+from dtp_scvi.module import TransformerModule, class_scores, sorted_columns, sparse_batch
+from dtp_scvi.stats import choose_threshold, sigmoid
+from dtp_scvi.train import (
+    Axes,
+    InnerFolds,
+    LinearFit,
+    ResidualPlan,
+    Rows,
+    SparseBatches,
+    fit_linear,
+    gene_attributions,
+    inner_folds,
+    log_rows,
+    principal_axes,
+    read_rows,
+    run_plan,
+    token_basis,
+)
+
+if TYPE_CHECKING:
+    from dtp_scvi.model._registration import Registration
+
+_N_AXES = 100
+_N_FOLDS = 5
+_MIN_PROGRAM_GENES = 3
+_IMPORTANCE_CELLS = 2000
+
+Programs = Mapping[str, Sequence[str]] | str | Path
+
+
+class DTPTransformer(ExpressionClassifier):
+    r"""Teacher: regularised logistic regression plus a gene-program Transformer residual.
+
+    The linear part is a logistic regression on the leading principal axes of log-normalised
+    expression, fitted first and kept. The Transformer adds a residual to its logit. It reads one
+    token a gene program, starts at zero, is trained on top of *out-of-fold* linear logits and kept
+    only as far as it lowers the log-loss of held-out donors. The teacher thus nests the linear
+    part.
+
+    Parameters
+    ----------
+    %(adata)s
+    registry
+        Registry of a saved model; for loading.
+    programs
+        ``{name: genes}`` or the path of a GMT file; by default, co-expression modules of the
+        training donors.
+    n_programs
+        Number of co-expression modules, where ``programs`` is not given.
+    n_components
+        Coordinates of a program, its leading principal components.
+    d_model
+        Width of a token.
+    n_blocks
+        Number of Transformer blocks.
+    n_heads
+        Number of attention heads; divides ``d_model``.
+    d_hidden
+        Hidden width of a block; ``2 * d_model`` by default.
+    dropout
+        Dropout rate, 0 to 1.
+    gene_dropout
+        Range of the share of genes hidden from a training batch.
+    n_members
+        Number of residual networks. Each holds out another fold of the training donors; their
+        residuals are averaged. At most 5.
+
+    Attributes
+    ----------
+    history_table_
+        One row an epoch: ``epoch``, ``member``, ``train_loss``, ``validation_loss``.
+    protocol_
+        What training held out, and how much of each residual was kept.
+
+    Examples
+    --------
+    >>> import dtp_scvi as dtp
+    >>> cells = dtp.datasets.simulate_cells(300, 200, n_donors=4)
+    >>> dtp.model.DTPTransformer.setup_anndata(
+    ...     cells, "state", positive="drug_tolerant", layer="counts", donor_key="donor"
+    ... )
+    >>> teacher = dtp.model.DTPTransformer(cells, n_programs=8)
+    >>> teacher.train(max_epochs=2, verbose=False)
+    >>> teacher.predict_proba().shape
+    (300, 2)
+    """
+
+    _saved: ClassVar[tuple[str, ...]] = ("program_names_", "protocol_", "history_rows_")
+
+    def __init__(
+        self,
+        adata: AnnData | None = None,
+        registry: dict[str, Any] | None = None,
+        *,
+        programs: Programs | None = None,
+        n_programs: int = 24,
+        n_components: int = 1,
+        d_model: int = 64,
+        n_blocks: int = 2,
+        n_heads: int = 4,
+        d_hidden: int | None = None,
+        dropout: float = 0.2,
+        gene_dropout: tuple[float, float] = (0.2, 0.5),
+        n_members: int = 1,
+    ) -> None:
+        super().__init__(adata, registry)
+        _check_architecture(n_programs, n_components, d_model, n_blocks, n_heads, n_members)
+        check_range(dropout, "dropout", 0, 0.95)
+        low, high = gene_dropout
+        check_range(low, "gene_dropout[0]", 0, high)
+        check_range(high, "gene_dropout[1]", low, 0.95)
+        gene_dropout = (float(low), float(high))
+        if programs is not None:
+            programs = read_gmt(programs) if isinstance(programs, str | Path) else dict(programs)
+            programs = {name: list(genes) for name, genes in programs.items()}
+            self._members_of = _match_programs(programs, self.genes_)
+            self.program_names_ = list(self._members_of)
+        else:
+            self._members_of = None
+            self.program_names_ = [f"module_{k + 1}" for k in range(n_programs)]
+        self._architecture: dict[str, Any] = {
+            "n_programs": len(self.program_names_),
+            "n_components": n_components,
+            "d_model": d_model,
+            "n_blocks": n_blocks,
+            "n_heads": n_heads,
+            "d_hidden": d_hidden or 2 * d_model,
+            "dropout": dropout,
+            "gene_dropout": gene_dropout,
+            "n_members": n_members,
+        }
+        self.module = self._new_module(len(self.genes_))
+        self.history_rows_: list[dict[str, float]] = []
+        self.protocol_: dict[str, Any] = {}
+        self._rows: Rows | None = None
+        self.init_params_ = init_params(self, locals())
+
+    def _new_module(self, n_columns: int) -> TransformerModule:
+        return TransformerModule(
+            len(self.genes_), n_columns, len(self.classes_), **self._architecture
+        )
+
+    def _fit_module_to(self, state: dict[str, torch.Tensor]) -> None:
+        self.module = self._new_module(len(state["order"]))
+
+    def _arrange(self, matrix: sp.csr_matrix) -> sp.csr_matrix:
+        return sorted_columns(matrix, self.module.order.cpu().numpy())
+
+    def _arrange_mask(self, observed: np.ndarray) -> np.ndarray:
+        return observed[self.module.order.cpu().numpy()]
+
+    @property
+    def history_table_(self) -> pd.DataFrame:
+        """Losses of every epoch of every member."""
+        columns = ["epoch", "member", "train_loss", "validation_loss"]
+        return pd.DataFrame(self.history_rows_, columns=columns)
+
+    @docs.dedent
+    def train(
+        self,
+        max_epochs: int = 30,
+        *,
+        indices: np.ndarray | None = None,
+        batch_size: int = 128,
+        lr: float = 2e-3,
+        weight_decay: float = 0.05,
+        token_lr: float = 0.1,
+        patience: int = 10,
+        downsample: float = 0.25,
+        class_weight: Literal["balanced"] | Mapping[str, float] | None = None,
+        threshold_rule: str = "youden",
+        threshold_kwargs: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        accelerator: str = "auto",
+        devices: Any = "auto",
+        verbose: bool = True,
+    ) -> None:
+        """Fit the linear part, then each member's residual, then the threshold.
+
+        Early stopping watches held-out donors (held-out cells where there is one donor) and the
+        best weights are kept. The threshold is chosen on logits of rows that neither the linear
+        part nor the residual behind them has seen; principal axes and programs know no label and
+        come from all training rows.
+
+        Parameters
+        ----------
+        max_epochs
+            Most epochs of a member.
+        indices
+            Rows to train on; all by default.
+        batch_size
+            Rows per step.
+        lr
+            Peak of the one-cycle learning rate.
+        weight_decay
+            Weight decay of AdamW.
+        token_lr
+            Learning rate of the token projections as a share of ``lr``.
+        patience
+            Epochs without improvement before a member stops.
+        downsample
+            Share of the rows of a batch that are thinned to 30-100 % of their depth; counts only.
+        class_weight
+            ``"balanced"``, or a weight a class. The default weighs rows equally: probabilities
+            then follow the prevalence of the training data.
+        threshold_rule
+            One of ``dtp_scvi.stats.RULES``.
+        threshold_kwargs
+            More arguments of :func:`dtp_scvi.stats.choose_threshold`; ``negatives``, a mask over
+            all rows of the AnnData, is cut to the rows used.
+        %(seed)s
+        %(accelerator)s
+        devices
+            Devices as Lightning takes them.
+        %(verbose)s
+
+        Raises
+        ------
+        ValueError
+            When a class is missing among the rows, or a class weight is unknown.
+        """
+        check_positive_int(max_epochs, "max_epochs")
+        check_positive_int(batch_size, "batch_size")
+        check_range(downsample, "downsample", 0, 1)
+        reg = type(self).registration(self._own_adata())
+        which = np.arange(len(reg.labels))
+        which = which if indices is None else which[indices]
+        codes = _codes_of(reg, which)
+        donors = None if reg.donors is None else reg.donors[which]
+        inner = inner_folds(reg.labels[which], donors, _N_FOLDS, seed)
+        matrix, total = read_rows(get_matrix(self.adata, reg.layer), reg.scale, which)
+        log = log_rows(matrix, total, reg.scale)
+        axes = principal_axes(log, _N_AXES, groups=donors, seed=seed)
+        weight = _class_weights(class_weight, self.classes_, codes)
+        linear = fit_linear(log, codes, axes, inner.folds, weight)
+        self._place(log, axes, linear, donors, weight, seed)
+        self._rows = Rows(
+            sorted_columns(matrix, self.module.order.numpy()),
+            total,
+            codes,
+            linear.out_of_fold,
+            self.module.boundaries.numpy(),
+            scale_kind(reg.scale),
+        )
+        del log, matrix
+        self.train_rows_, self.seed_ = which, seed
+        counts = reg.scale.value == "counts"
+        self.history_rows_ = []
+        for member in range(self._architecture["n_members"]):
+            train, held_out = inner.folds[member % len(inner.folds)]
+            batches = SparseBatches(
+                self._rows,
+                train,
+                held_out,
+                batch_size=batch_size,
+                thin=downsample if counts else 0.0,
+                seed=seed + member,
+            )
+            plan = ResidualPlan(
+                self.module,
+                member,
+                token_lr=token_lr,
+                lr=lr,
+                weight_decay=weight_decay,
+                n_steps=max_epochs * batches.n_batches,
+                patience=patience,
+            )
+            table = run_plan(
+                self,
+                plan,
+                batches,
+                max_epochs=max_epochs,
+                seed=seed + member,
+                accelerator=accelerator,
+                devices=devices,
+                description=f"member {member + 1}/{self._architecture['n_members']}",
+                verbose=verbose,
+            )
+            self.module.member_scale[member] = plan.best_scale
+            self.history_rows_ += table.assign(member=member).to_dict("records")
+        self._finish(inner, linear, donors, which, threshold_rule, dict(threshold_kwargs or {}))
+
+    def _place(
+        self,
+        log: sp.csr_matrix,
+        axes: Axes,
+        linear: LinearFit,
+        donors: np.ndarray | None,
+        weight: np.ndarray,
+        seed: int,
+    ) -> None:
+        """Build the network anew around the linear part and the programs."""
+        if self._members_of is None:
+            modules = coexpression_programs(
+                log, n_programs=self._architecture["n_programs"], groups=donors, seed=seed
+            )
+        else:
+            modules = list(self._members_of.values())
+        basis = token_basis(
+            modules, axes, self._architecture["n_programs"], self._architecture["n_components"]
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.module = self._new_module(len(basis.order))
+        self.module.set_basis(
+            basis.order, basis.programs, axes.mean[basis.order], basis.projection
+        )
+        once = linear.weight[basis.order] * basis.first[:, None]
+        self.module.linear_weight.copy_(torch.from_numpy(once))
+        self.module.linear_bias.copy_(torch.from_numpy(linear.bias))
+        self.module.class_weight.copy_(torch.from_numpy(weight.astype(np.float32)))
+
+    @torch.no_grad()
+    def _held_out(self, inner: InnerFolds) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows that a member held out and their raw outputs."""
+        rows, raws = [], []
+        for member in range(min(self._architecture["n_members"], len(inner.folds))):
+            held_out = inner.folds[member][1]
+            for start in range(0, len(held_out), 1024):
+                part = held_out[start : start + 1024]
+                residual = self.module.member_residual(self._rows.batch(part), member)
+                scale = float(self.module.member_scale[member])
+                raws.append(self._rows.offset[part] + scale * residual.cpu().numpy())
+                rows.append(part)
+        return np.concatenate(rows), np.concatenate(raws)
+
+    def _finish(
+        self,
+        inner: InnerFolds,
+        linear: LinearFit,
+        donors: np.ndarray | None,
+        which: np.ndarray,
+        rule: str,
+        rule_kwargs: dict[str, Any],
+    ) -> None:
+        """Choose the threshold on held-out rows; measure importance; record the protocol."""
+        self.module.to("cpu").eval()
+        rows, raw = self._held_out(inner)
+        scores = class_scores(torch.from_numpy(raw))
+        positive = self.classes_.index(self.positive_)
+        prob = torch.softmax(scores.double(), dim=1)[:, positive].numpy()
+        groups = donors[rows] if donors is not None and inner.unit == "donor" else None
+        if groups is not None and len(set(groups)) < 2:
+            groups = None
+        if rule_kwargs.get("negatives") is not None:
+            rule_kwargs["negatives"] = np.asarray(rule_kwargs["negatives"])[which][rows]
+        threshold = choose_threshold(
+            self._rows.labels[rows] == positive,
+            prob,
+            rule=rule,
+            groups=groups,
+            seed=self.seed_,
+            **rule_kwargs,
+        )
+        self.threshold_ = threshold.to_dict()
+        self.protocol_ = {
+            "held_out": inner.unit,
+            "n_folds": len(inner.folds),
+            "n_rows": len(which),
+            "n_donors": None if donors is None else len(set(donors)),
+            "threshold_rows": len(rows),
+            "linear_C": linear.C,
+            "member_scale": [float(scale) for scale in self.module.member_scale],
+        }
+        rng = np.random.default_rng(self.seed_)
+        chosen = draw_rows(len(which), donors, _IMPORTANCE_CELLS, rng)
+        columns = gene_attributions(self.module, self._rows, chosen, self._positive_output)
+        importance = np.zeros(len(self.genes_))
+        np.add.at(importance, self.module.order.numpy(), columns)
+        self.module.importance.copy_(torch.from_numpy(importance.astype(np.float32)))
+        self.is_trained_ = True
+
+    @property
+    def _positive_output(self) -> int:
+        return 0 if len(self.classes_) == 2 else self.classes_.index(self.positive_)
+
+    @docs.dedent
+    def get_program_attention(
+        self,
+        adata: AnnData | None = None,
+        *,
+        groupby: str | None = None,
+        member: int = 0,
+    ) -> pd.DataFrame:
+        """Return how much the read-out token attends to each program.
+
+        Attention is averaged over heads and blocks. It is a weak view of what the score rests on:
+        it covers the residual only and says nothing of sign.
+
+        Parameters
+        ----------
+        %(adata)s
+        groupby
+            Column of ``adata.obs``; average over its groups.
+        member
+            Which residual network.
+
+        Returns
+        -------
+        One row a cell, or a group, and one column a program; values 0 to 1, rows sum to at most 1.
+        """
+        self._check_trained()
+        adata = self._own_adata() if adata is None else adata
+        if groupby is not None:
+            check_key(adata.obs, groupby, "adata.obs", "groupby")
+        if float(self.module.member_scale[member]) == 0:
+            warn(
+                f"The residual of member {member} did not help on held-out donors and is not "
+                "part of the score; its attention describes nothing that the model uses."
+            )
+        own = adata is self.adata
+        args = self.registry_["setup_args"]
+        matrix, scale = (
+            self._check_query(adata, args["layer"], args["scale"])
+            if own
+            else self._check_query(adata, None, "auto")
+        )
+        alignment = self.align(adata)
+        mask = self._arrange_mask(alignment.observed).astype(np.float32)
+        observed = None if alignment.observed.all() else torch.from_numpy(mask)
+        net = self.module.members[member]
+        parts = []
+        with torch.inference_mode():
+            for block in iter_blocks(matrix, alignment, scale=scale):
+                batch = sparse_batch(
+                    self._arrange(block.matrix),
+                    block.total,
+                    self.module.boundaries.numpy(),
+                    scale_kind(scale),
+                )
+                coordinates = self.module.coordinates(batch, member, observed)
+                weights = net.encoder.attention(net.tokens.embed(coordinates))
+                parts.append(weights.mean(dim=(1, 2)).numpy())
+        table = pd.DataFrame(
+            np.concatenate(parts), index=adata.obs_names, columns=self.program_names_
+        )
+        if groupby is None:
+            return table
+        return table.groupby(adata.obs[groupby].astype(str).to_numpy()).mean()
+
+    def get_gene_embedding(self, *, member: int = 0) -> pd.DataFrame:
+        """Return where a unit of each gene moves its program's token, (n_genes, d_model).
+
+        Parameters
+        ----------
+        member
+            Which residual network.
+
+        Returns
+        -------
+        One row a gene; zero for genes of no program, summed over programs where there are several.
+        """
+        self._check_trained()
+        tokens = self.module.members[member].tokens
+        lift = torch.cat([tokens.lift, torch.zeros_like(tokens.lift[:1])])
+        moved = torch.einsum("gr,grd->gd", tokens.weight, lift[tokens.programs]).detach()
+        out = torch.zeros(len(self.genes_), moved.shape[1])
+        out.index_add_(0, self.module.order, moved)
+        return pd.DataFrame(out.numpy(), index=self.genes_)
+
+    @docs.dedent
+    def distill(
+        self,
+        n_genes: int = 1000,
+        *,
+        adata: AnnData | None = None,
+        verbose: bool = True,
+        **train_kwargs: Any,
+    ) -> DTPStudent:
+        """Train a student on a panel of genes to give this teacher's scores.
+
+        Parameters
+        ----------
+        n_genes
+            Size of the panel.
+        %(adata)s
+        %(verbose)s
+        **train_kwargs
+            Arguments of :meth:`DTPStudent.train`.
+
+        Returns
+        -------
+        A trained :class:`DTPStudent`.
+        """
+        self._check_trained()
+        adata = self._own_adata() if adata is None else adata
+        check_same_genes_for_distillation(self, adata)
+        DTPStudent.setup_anndata(adata, **_setup_of(self))
+        student = DTPStudent(adata, n_genes=n_genes)
+        train_kwargs.setdefault("seed", self.seed_ or 0)
+        train_kwargs.setdefault("indices", self.train_rows_)
+        student.train(teacher=self, verbose=verbose, **train_kwargs)
+        return student
+
+
+def _setup_of(model: ExpressionClassifier) -> dict[str, Any]:
+    return dict(model.registry_["setup_args"])
+
+
+def check_same_genes_for_distillation(teacher: DTPTransformer, adata: AnnData) -> None:
+    """Raise unless the cells have the teacher's genes in its order."""
+    from dtp_scvi.model._classifier import check_same_genes
+
+    check_same_genes(adata, teacher.genes_.tolist())
+
+
+def _check_architecture(
+    n_programs: int, n_components: int, d_model: int, n_blocks: int, n_heads: int, n_members: int
+) -> None:
+    for value, name in (
+        (n_programs, "n_programs"),
+        (n_components, "n_components"),
+        (d_model, "d_model"),
+        (n_blocks, "n_blocks"),
+        (n_heads, "n_heads"),
+        (n_members, "n_members"),
+    ):
+        check_positive_int(value, name)
+    check_range(n_members, "n_members", 1, _N_FOLDS)
+    if d_model % n_heads:
+        msg = problem(
+            "`n_heads` to divide `d_model`", f"d_model={d_model}, n_heads={n_heads}", "Change one."
+        )
+        raise ValueError(msg)
+
+
+def _match_programs(
+    programs: Mapping[str, Sequence[str]], genes: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Find the positions of each program's genes, through aliases; drop programs too small."""
+    found: dict[str, np.ndarray] = {}
+    too_small = []
+    for name, members in programs.items():
+        hits = np.flatnonzero(align_genes(list(dict.fromkeys(members)), genes).observed)
+        if len(hits) >= _MIN_PROGRAM_GENES:
+            found[name] = hits
+        else:
+            too_small.append(name)
+    if not found:
+        msg = problem(
+            f"programs with at least {_MIN_PROGRAM_GENES} of the {len(genes):,} genes",
+            f"none of {len(programs):,}",
+            "Check that both use gene symbols of the same species.",
+        )
+        raise ValueError(msg)
+    if too_small:
+        warn(
+            f"{len(too_small):,} of {len(programs):,} programs have fewer than "
+            f"{_MIN_PROGRAM_GENES} genes in the data and are left out: {', '.join(too_small[:5])}."
+        )
+    return found
+
+
+def _codes_of(reg: Registration, which: np.ndarray) -> np.ndarray:
+    codes = reg.codes[which]
+    absent = [name for code, name in enumerate(reg.classes) if not (codes == code).any()]
+    if absent:
+        msg = problem(
+            "every class among the rows to train on",
+            f"no row of {', '.join(absent)} in {len(which):,} rows",
+            "Choose other `indices`.",
+        )
+        raise ValueError(msg)
+    return codes
+
+
+def _class_weights(
+    given: str | Mapping[str, float] | None, classes: Sequence[str], codes: np.ndarray
+) -> np.ndarray:
+    if given is None:
+        return np.ones(len(classes))
+    if given == "balanced":
+        counts = np.bincount(codes, minlength=len(classes))
+        return len(codes) / (len(classes) * counts)
+    if not isinstance(given, Mapping) or set(given) != set(classes):
+        msg = problem(
+            f"`class_weight` to be 'balanced' or to weigh {', '.join(classes)}",
+            repr(given),
+            "Name every class once.",
+        )
+        raise ValueError(msg)
+    weights = np.array([given[name] for name in classes], dtype=float)
+    for weight in weights:
+        check_range(float(weight), "class_weight", 0, inclusive=False)
+    return weights

@@ -1,0 +1,17 @@
+"""One network a model family."""
+
+from dtp_scvi.module._batch import SparseBatch, sorted_columns, sparse_batch
+from dtp_scvi.module._logits import class_scores, one_against_rest
+from dtp_scvi.module._student import StudentModule
+from dtp_scvi.module._transformer import ResidualNet, TransformerModule
+
+__all__ = [
+    "ResidualNet",
+    "SparseBatch",
+    "StudentModule",
+    "TransformerModule",
+    "class_scores",
+    "one_against_rest",
+    "sorted_columns",
+    "sparse_batch",
+]

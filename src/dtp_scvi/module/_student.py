@@ -1,0 +1,133 @@
+"""The student's network: a small perceptron on a linear skip over a gene panel."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scvi.module.base import BaseModuleClass, LossOutput
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dtp_scvi.module._batch import SparseBatch
+from dtp_scvi.module._logits import class_scores
+from dtp_scvi.nn import log_normalize
+
+
+class StudentModule(BaseModuleClass):
+    r"""Linear skip plus a perceptron whose output starts at zero.
+
+    .. math:: z(x) = b + w^\top u + f(u), \qquad u_g = o_g (x_g - \mu_g) / \sigma_g
+
+    A missing gene (:math:`o_g = 0`) stands at its training mean.
+    """
+
+    def __init__(
+        self,
+        n_genes: int,
+        n_classes: int,
+        *,
+        n_hidden: tuple[int, ...] = (128, 64),
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.n_genes = n_genes
+        self.n_outputs = 1 if n_classes == 2 else n_classes
+        self.register_buffer("mean", torch.zeros(n_genes))
+        self.register_buffer("sd", torch.ones(n_genes))
+        self.register_buffer("importance", torch.zeros(n_genes))
+        self.linear = nn.Linear(n_genes, self.n_outputs)
+        layers: list[nn.Module] = []
+        for n_in, n_out in zip((n_genes, *n_hidden), n_hidden, strict=False):
+            layers += [nn.Linear(n_in, n_out), nn.GELU(), nn.Dropout(dropout)]
+        self.hidden = nn.Sequential(*layers)
+        self.head = nn.Linear(n_hidden[-1], self.n_outputs)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    @property
+    def boundaries(self) -> Tensor:
+        """One bag a row: the first and the last column."""
+        return torch.tensor([0, self.n_genes])
+
+    @torch.no_grad()
+    def set_basis(self, mean: np.ndarray, sd: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Start the linear skip at ``weight`` (n_genes, n_outputs) on standardised genes."""
+        self.mean.copy_(torch.from_numpy(mean))
+        self.sd.copy_(torch.from_numpy(sd))
+        self.linear.weight.copy_(torch.from_numpy(weight.T))
+        self.linear.bias.copy_(torch.from_numpy(bias))
+
+    @torch.no_grad()
+    def start_hidden(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Start the first hidden units at given directions, each with both signs.
+
+        ``weight`` is (n_genes, n_directions) on standardised genes. Directions beyond half the
+        width of the layer are left out; units without one keep their random start.
+        """
+        layer = self.hidden[0]
+        n = min(weight.shape[1], layer.out_features // 2)
+        direction = torch.from_numpy(np.ascontiguousarray(weight[:, :n].T))
+        shift = torch.from_numpy(np.ascontiguousarray(bias[:n]))
+        layer.weight[:n], layer.weight[n : 2 * n] = direction, -direction
+        layer.bias[:n], layer.bias[n : 2 * n] = shift, -shift
+
+    def dense(self, tensors: SparseBatch) -> Tensor:
+        """Return log-normalised expression, (n_rows, n_genes)."""
+        lengths = tensors["offsets"].diff().long()
+        values = log_normalize(tensors["values"], lengths, tensors["total"], tensors["kind"])
+        start = torch.arange(len(lengths), device=values.device) * self.n_genes
+        place = torch.repeat_interleave(start, lengths) + tensors["columns"]
+        x = values.new_zeros(len(lengths) * self.n_genes)
+        x[place] = values
+        return x.view(len(lengths), self.n_genes)
+
+    def _get_inference_input(self, tensors: SparseBatch) -> dict[str, SparseBatch]:
+        return {"tensors": tensors}
+
+    def _get_generative_input(self, tensors: SparseBatch, inference_outputs: object) -> dict:
+        return {}
+
+    def generative(self) -> dict[str, Tensor]:
+        """Return nothing: a classifier generates no data."""
+        return {}
+
+    def inference(
+        self, tensors: SparseBatch, observed: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return the raw linear and residual outputs, each (n_rows, n_outputs)."""
+        u = (self.dense(tensors) - self.mean) / self.sd
+        if observed is not None:
+            u = u * observed
+        return {"linear": self.linear(u), "residual": self.head(self.hidden(u))}
+
+    def raw_logits(self, tensors: SparseBatch, observed: Tensor | None = None) -> Tensor:
+        """Return the raw outputs, (n_rows, n_outputs)."""
+        out = self.inference(tensors, observed)
+        return out["linear"] + out["residual"]
+
+    def loss(
+        self,
+        tensors: dict[str, Tensor],
+        inference_outputs: dict[str, Tensor],
+        generative_outputs: dict[str, Tensor] | None = None,
+        *,
+        alpha: float = 0.9,
+        temperature: float = 2.0,
+    ) -> LossOutput:
+        r"""Return :math:`(1-\alpha) CE + \alpha T^2 KL(teacher_T \| student_T)`.
+
+        Rows with label -1 (made by mixing cells) have no label and count in the second term only.
+        """
+        raw = inference_outputs["linear"] + inference_outputs["residual"]
+        student, labels = class_scores(raw), tensors["labels"]
+        teacher = class_scores(tensors["offset"]) / temperature
+        soft = F.kl_div(
+            torch.log_softmax(student / temperature, dim=1),
+            torch.log_softmax(teacher, dim=1),
+            log_target=True,
+            reduction="batchmean",
+        )
+        hard = F.cross_entropy(student, labels, ignore_index=-1, reduction="sum")
+        hard = hard / (labels >= 0).sum().clamp_min(1)
+        loss = (1 - alpha) * hard + alpha * temperature**2 * soft
+        return LossOutput(loss=loss, n_obs_minibatch=len(raw))

@@ -1,0 +1,192 @@
+"""The teacher's network: a fitted linear part plus residuals of gene-program Transformers."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scvi.module.base import BaseModuleClass, LossOutput
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dtp_scvi.module._batch import SparseBatch
+from dtp_scvi.module._logits import class_scores
+from dtp_scvi.nn import ClsEncoder, ProgramTokens, SparseBagSum, log_normalize
+
+
+class ResidualNet(nn.Module):
+    """One gene-program Transformer, whose output starts at zero."""
+
+    def __init__(
+        self,
+        n_columns: int,
+        n_programs: int,
+        n_outputs: int,
+        *,
+        n_components: int,
+        d_model: int,
+        n_heads: int,
+        n_blocks: int,
+        d_hidden: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.tokens = ProgramTokens(
+            torch.full((n_columns,), n_programs),
+            torch.zeros(n_columns, n_components),
+            torch.zeros(n_columns),
+            n_programs,
+            d_model,
+        )
+        self.encoder = ClsEncoder(d_model, n_heads, n_blocks, d_hidden, dropout)
+        self.mix = nn.Sequential(
+            nn.Flatten(), nn.Linear(n_programs * n_components, d_model), nn.GELU(), nn.Dropout(dropout)
+        )
+        self.head = nn.Linear(2 * d_model, n_outputs)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def from_coordinates(self, coordinates: Tensor) -> Tensor:
+        """Map program coordinates (n_cells, n_programs, n_components) to (n_cells, n_outputs)."""
+        read_out = self.encoder(self.tokens.embed(coordinates))
+        return self.head(torch.cat([read_out, self.mix(coordinates)], dim=1))
+
+    def forward(self, sums: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Map bag sums (n_cells, n_programs, n_components) to (n_cells, n_outputs)."""
+        return self.from_coordinates(self.tokens.coordinates(sums, observed))
+
+
+class TransformerModule(BaseModuleClass):
+    r"""Linear part plus the mean of the members' residuals.
+
+    .. math:: z(x) = b + \sum_g o_g w_g (x_g - \mu_g) + \frac{1}{M} \sum_m s_m r_m(x)
+
+    Columns are genes sorted by program, genes of no program last; a gene in several programs has
+    several columns, and its linear weight on the first of them.
+    """
+
+    def __init__(
+        self,
+        n_genes: int,
+        n_columns: int,
+        n_classes: int,
+        *,
+        n_programs: int,
+        n_members: int,
+        n_components: int = 1,
+        d_model: int = 64,
+        n_heads: int = 4,
+        n_blocks: int = 2,
+        d_hidden: int = 128,
+        dropout: float = 0.2,
+        gene_dropout: tuple[float, float] = (0.2, 0.5),
+    ) -> None:
+        super().__init__()
+        self.n_programs, self.gene_dropout = n_programs, gene_dropout
+        self.n_outputs = 1 if n_classes == 2 else n_classes
+        self.members = nn.ModuleList(
+            ResidualNet(
+                n_columns,
+                n_programs,
+                self.n_outputs,
+                n_components=n_components,
+                d_model=d_model,
+                n_heads=n_heads,
+                n_blocks=n_blocks,
+                d_hidden=d_hidden,
+                dropout=dropout,
+            )
+            for _ in range(n_members)
+        )
+        self.register_buffer("order", torch.arange(n_columns))
+        self.register_buffer("boundaries", torch.zeros(n_programs + 2, dtype=torch.long))
+        self.register_buffer("mean", torch.zeros(n_columns))
+        self.register_buffer("linear_weight", torch.zeros(n_columns, self.n_outputs))
+        self.register_buffer("linear_bias", torch.zeros(self.n_outputs))
+        self.register_buffer("member_scale", torch.zeros(n_members))
+        self.register_buffer("class_weight", torch.ones(n_classes))
+        self.register_buffer("importance", torch.zeros(n_genes))
+
+    @torch.no_grad()
+    def set_basis(
+        self, order: np.ndarray, programs: np.ndarray, mean: np.ndarray, projection: np.ndarray
+    ) -> None:
+        """Place the columns and start every member's tokens at the programs' components."""
+        counts = np.bincount(programs, minlength=self.n_programs + 1)
+        self.order.copy_(torch.from_numpy(order))
+        self.boundaries.copy_(torch.from_numpy(np.concatenate([[0], np.cumsum(counts)])))
+        self.mean.copy_(torch.from_numpy(mean))
+        for member in self.members:
+            member.tokens.weight.copy_(torch.from_numpy(projection))
+            member.tokens.programs.copy_(torch.from_numpy(programs))
+            member.tokens.mean.copy_(self.mean)
+
+    def _bags(self, tensors: SparseBatch, weight: Tensor) -> Tensor:
+        """Sum ``weight`` over (row, program): (n_rows, n_programs + 1, n_columns of weight)."""
+        per_row = tensors["offsets"][:: self.n_programs + 1].diff().long()
+        values = log_normalize(tensors["values"], per_row, tensors["total"], tensors["kind"])
+        sums = SparseBagSum.apply(weight, values, tensors["columns"], tensors["offsets"])
+        return sums.view(len(per_row), self.n_programs + 1, -1)
+
+    def _linear(self, sums: Tensor, observed: Tensor | None) -> Tensor:
+        seen = self.mean if observed is None else self.mean * observed
+        return self.linear_bias + sums.sum(dim=1) - seen @ self.linear_weight
+
+    def _get_inference_input(self, tensors: SparseBatch) -> dict[str, SparseBatch]:
+        return {"tensors": tensors}
+
+    def _get_generative_input(self, tensors: SparseBatch, inference_outputs: object) -> dict:
+        return {}
+
+    def generative(self) -> dict[str, Tensor]:
+        """Return nothing: a classifier generates no data."""
+        return {}
+
+    def inference(
+        self, tensors: SparseBatch, observed: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return the raw linear and residual outputs, each (n_rows, n_outputs)."""
+        live = [m for m, scale in enumerate(self.member_scale.tolist()) if scale != 0]
+        weights = [self.linear_weight, *(self.members[m].tokens.weight for m in live)]
+        sums = self._bags(tensors, torch.cat(weights, dim=1))
+        parts = sums.split([w.shape[1] for w in weights], dim=2)
+        linear = self._linear(parts[0], observed)
+        residual = torch.zeros_like(linear)
+        for m, part in zip(live, parts[1:], strict=True):
+            output = self.members[m](part[:, : self.n_programs], observed)
+            residual = residual + self.member_scale[m] * output
+        return {"linear": linear, "residual": residual / len(self.members)}
+
+    def raw_logits(self, tensors: SparseBatch, observed: Tensor | None = None) -> Tensor:
+        """Return the raw outputs of the whole model, (n_rows, n_outputs)."""
+        out = self.inference(tensors, observed)
+        return out["linear"] + out["residual"]
+
+    def coordinates(
+        self, tensors: SparseBatch, member: int, observed: Tensor | None = None
+    ) -> Tensor:
+        """Return one member's program coordinates, (n_rows, n_programs, n_components)."""
+        tokens = self.members[member].tokens
+        sums = self._bags(tensors, tokens.weight)[:, : self.n_programs]
+        return tokens.coordinates(sums, observed)
+
+    def member_residual(self, tensors: SparseBatch, member: int) -> Tensor:
+        """Return one member's residual; in training mode a random set of genes is hidden."""
+        net = self.members[member]
+        weight, observed = net.tokens.weight, None
+        if self.training and self.gene_dropout[1] > 0:
+            rate = torch.empty((), device=weight.device).uniform_(*self.gene_dropout)
+            observed = (torch.rand(weight.shape[0], device=weight.device) >= rate).float()
+            weight = weight * observed[:, None]
+        sums = self._bags(tensors, weight)[:, : self.n_programs]
+        return net(sums, observed)
+
+    def loss(
+        self,
+        tensors: dict[str, Tensor],
+        inference_outputs: dict[str, Tensor],
+        generative_outputs: dict[str, Tensor] | None = None,
+    ) -> LossOutput:
+        """Return the weighted cross-entropy of ``offset + residual`` against the labels."""
+        raw = tensors["offset"] + inference_outputs["residual"]
+        loss = F.cross_entropy(class_scores(raw), tensors["labels"], weight=self.class_weight)
+        return LossOutput(loss=loss, n_obs_minibatch=len(raw))

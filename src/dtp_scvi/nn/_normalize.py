@@ -1,0 +1,37 @@
+"""The one place where expression becomes log1p of 10,000 counts a row."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from dtp_scvi._constants import TARGET_SUM
+
+
+def log_normalize(values: Tensor, lengths: Tensor, total: Tensor, kind: str) -> Tensor:
+    """Bring the nonzeros of a sparse batch to log1p(1e4 · x / total).
+
+    Parameters
+    ----------
+    values
+        Nonzeros of all rows, one row after the other, on the scale of the input.
+    lengths
+        Number of nonzeros in each row.
+    total
+        Sum of each row on the linear scale, over all genes of the input.
+    kind
+        How the input is stored: ``"linear"``, ``"log1p"`` (natural) or ``"log2p1"``.
+
+    Returns
+    -------
+    Values >= 0 with the shape of ``values``, float32.
+    """
+    if kind == "log1p":
+        values = torch.expm1(values)
+    elif kind == "log2p1":
+        values = torch.expm1(values * math.log(2.0))
+    # A row without counts has no nonzeros, so its factor is never used.
+    factor = (TARGET_SUM / total.double().clamp_min(1e-12)).to(values.dtype)
+    return torch.log1p(values * torch.repeat_interleave(factor, lengths))

@@ -1,0 +1,50 @@
+"""Fitting: principal axes, linear part, plans, batches, gene panels, baselines."""
+
+from dtp_scvi.train._augment import mix_rows
+from dtp_scvi.train._axes import Axes, principal_axes
+from dtp_scvi.train._baseline_fitted import FittedBaseline
+from dtp_scvi.train._baselines import BASELINES, fit_baseline, usable_baselines
+from dtp_scvi.train._batches import Rows, SparseBatches
+from dtp_scvi.train._imitate import LinearStart, ridge_start
+from dtp_scvi.train._linear import Folds, LinearFit, fit_linear
+from dtp_scvi.train._panel import Panel, choose_panel, gene_attributions, panel_table
+from dtp_scvi.train._plan import DistillPlan, ResidualPlan
+from dtp_scvi.train._prepare import (
+    InnerFolds,
+    TokenBasis,
+    inner_folds,
+    log_rows,
+    read_rows,
+    token_basis,
+)
+from dtp_scvi.train._run import run_plan
+
+__all__ = [
+    "BASELINES",
+    "Axes",
+    "DistillPlan",
+    "FittedBaseline",
+    "Folds",
+    "InnerFolds",
+    "LinearFit",
+    "LinearStart",
+    "Panel",
+    "ResidualPlan",
+    "Rows",
+    "SparseBatches",
+    "TokenBasis",
+    "choose_panel",
+    "fit_baseline",
+    "fit_linear",
+    "gene_attributions",
+    "inner_folds",
+    "log_rows",
+    "mix_rows",
+    "panel_table",
+    "principal_axes",
+    "read_rows",
+    "ridge_start",
+    "run_plan",
+    "token_basis",
+    "usable_baselines",
+]

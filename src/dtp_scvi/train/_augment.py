@@ -1,0 +1,46 @@
+"""Mixtures of training cells: inputs that a teacher can label without limit."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from dtp_scvi.data import Scale, linearise
+
+
+def mix_rows(
+    matrix: sp.csr_matrix, scale: Scale, n_rows: int, *, counts: bool, rng: np.random.Generator
+) -> sp.csr_matrix:
+    """Mix random pairs of rows on the linear scale, at the geometric mean of their depths.
+
+    Parameters
+    ----------
+    matrix
+        Training rows on the scale of the input.
+    scale
+        That scale.
+    n_rows
+        Number of mixtures.
+    counts
+        Draw Poisson counts around each mixture.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    Mixtures on the linear scale, (n_rows, n_columns).
+    """
+    linear = matrix.copy()
+    linear.data = linearise(linear.data, scale).astype(np.float32)
+    total = np.maximum(np.asarray(linear.sum(axis=1)).ravel(), 1e-12)
+    first, second = rng.integers(0, matrix.shape[0], (2, n_rows))
+    share = rng.random(n_rows)
+    depth = np.sqrt(total[first] * total[second])
+    mixed = sp.diags(share * depth / total[first]) @ linear[first]
+    mixed = mixed + sp.diags((1 - share) * depth / total[second]) @ linear[second]
+    mixed = mixed.tocsr().astype(np.float32)
+    if counts:
+        mixed.data = rng.poisson(mixed.data).astype(np.float32)
+        mixed.eliminate_zeros()
+    mixed.sort_indices()
+    return mixed

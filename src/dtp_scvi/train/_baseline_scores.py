@@ -1,0 +1,157 @@
+"""Baselines that are one number a cell: mean expression and the LSC17 score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from dtp_scvi._validate import problem
+from dtp_scvi.data import align_genes
+from dtp_scvi.train._baseline_fitted import FittedBaseline
+from dtp_scvi.train._linear import Folds
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+    from numpy.typing import NDArray
+
+# Ng et al., Nature 540:433 (2016), doi:10.1038/nature20598, under approved symbols; the paper
+# calls FAM30A KIAA0125, BEX3 NGFRAP1 and ADGRG1 GPR56.
+LSC17_WEIGHTS: Final = MappingProxyType(
+    {
+        "DNMT3B": 0.0874,
+        "ZBTB46": -0.0347,
+        "NYNRIN": 0.00865,
+        "ARHGAP22": -0.0138,
+        "LAPTM4B": 0.00582,
+        "MMRN1": 0.0258,
+        "DPYSL3": 0.0284,
+        "FAM30A": 0.0196,
+        "CDK6": -0.0704,
+        "CPXM1": -0.0258,
+        "SOCS2": 0.0271,
+        "SMIM24": -0.0226,
+        "EMP1": 0.0146,
+        "BEX3": 0.0465,
+        "CD34": 0.0338,
+        "AKR1C3": -0.0402,
+        "ADGRG1": 0.0501,
+    }
+)
+
+
+def lsc17_weights(genes: Sequence[str]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """
+    Return the LSC17 weight of each gene and the signature genes that were not found.
+
+    Genes are matched by name through old symbols, aliases and Ensembl ids. Where several genes
+    stand for one of the signature, they share its weight.
+
+    Parameters
+    ----------
+    genes
+        Gene names.
+    """
+    alignment = align_genes(genes, LSC17_WEIGHTS)
+    coefficient = np.array(list(LSC17_WEIGHTS.values()))
+    weights = np.zeros(alignment.n_query)
+    shared = coefficient / np.maximum(alignment.multiplicity, 1)
+    weights[alignment.source] = shared[alignment.target]
+    return weights, alignment.missing
+
+
+def fit_mean_expression(
+    X: sp.csr_matrix, is_positive: NDArray[np.bool_], folds: Folds, name: str
+) -> FittedBaseline:
+    """
+    Fit a logistic curve to the mean of log1p CP10k over all genes.
+
+    Whether more expression speaks for or against the positive class is learned here.
+
+    Parameters
+    ----------
+    X
+        log1p CP10k of the training rows.
+    is_positive
+        Class of each row.
+    folds
+        Inner folds.
+    name
+        Name of the baseline.
+    """
+    weights = np.full(X.shape[1], 1.0 / X.shape[1])
+    return _fit_score(X, weights, is_positive, folds, name, {})
+
+
+def fit_lsc17(
+    X: sp.csr_matrix,
+    is_positive: NDArray[np.bool_],
+    folds: Folds,
+    name: str,
+    genes: Sequence[str],
+) -> FittedBaseline:
+    """
+    Fit a logistic curve to the LSC17 score: published weights times log1p CP10k.
+
+    Parameters
+    ----------
+    X
+        log1p CP10k of the training rows.
+    is_positive
+        Class of each row.
+    folds
+        Inner folds.
+    name
+        Name of the baseline.
+    genes
+        Name of each column.
+
+    Raises
+    ------
+    ValueError
+        When none of the 17 genes is there.
+    """
+    weights, missing = lsc17_weights(genes)
+    n_found = len(LSC17_WEIGHTS) - len(missing)
+    if not n_found:
+        msg = problem(
+            "at least one of the 17 genes of LSC17", "none", "Leave the baseline 'lsc17' out."
+        )
+        raise ValueError(msg)
+    details = {"n_found": n_found, "missing": ", ".join(missing)}
+    return _fit_score(X, weights, is_positive, folds, name, details)
+
+
+def _fit_score(
+    X: sp.csr_matrix,
+    weights: NDArray[np.float64],
+    is_positive: NDArray[np.bool_],
+    folds: Folds,
+    name: str,
+    details: dict[str, object],
+) -> FittedBaseline:
+    score = np.asarray(X @ weights, dtype=np.float64).ravel()
+    out_of_fold = np.zeros(len(score))
+    for train, test in folds:
+        slope, bias = _curve(score[train], is_positive[train])
+        out_of_fold[test] = slope * score[test] + bias
+    slope, bias = _curve(score, is_positive)
+    return FittedBaseline(
+        name,
+        lambda new: slope * np.asarray(new @ weights, dtype=np.float64).ravel() + bias,
+        out_of_fold,
+        {**details, "slope": slope},
+    )
+
+
+def _curve(score: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and intercept of a logistic curve in one variable."""
+    mean, sd = float(score.mean()), float(score.std()) or 1.0
+    # The default penalty on a standardised variable is next to none, but keeps a perfect split
+    # from sending the slope to infinity.
+    model = LogisticRegression().fit(((score - mean) / sd)[:, None], is_positive)
+    slope = float(model.coef_[0, 0]) / sd
+    return slope, float(model.intercept_[0]) - slope * mean

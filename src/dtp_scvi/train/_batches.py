@@ -1,0 +1,114 @@
+"""Sparse training batches from one matrix in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from dtp_scvi.module import sparse_batch
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a network is trained on: columns sorted by program, on the scale of the input."""
+
+    matrix: sp.csr_matrix
+    total: np.ndarray
+    labels: np.ndarray
+    """Class of each row, -1 for rows without one."""
+    offset: np.ndarray
+    """Raw outputs that a residual is added to, or that a student imitates; (n_rows, n_outputs)."""
+    boundaries: np.ndarray
+    kind: str = "linear"
+    """How values are stored: "linear", "log1p" or "log2p1"."""
+
+    def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """Return these rows as tensors."""
+        return self._tensors(self.matrix[rows], self.total[rows], rows)
+
+    def thinned(self, rows: np.ndarray, share: float, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Return these rows, a ``share`` of them sequenced less deeply: binomial counts."""
+        matrix, total = self.matrix[rows], self.total[rows]
+        keep = np.where(rng.random(len(rows)) < share, rng.uniform(0.3, 1.0, len(rows)), 1.0)
+        rate = np.repeat(keep, np.diff(matrix.indptr))
+        here = np.flatnonzero(rate < 1)
+        matrix.data[here] = rng.binomial(matrix.data[here].astype(np.int64), rate[here])
+        matrix.eliminate_zeros()
+        # Genes outside the matrix lose the same share.
+        lost = np.asarray(self.matrix[rows].sum(axis=1) - matrix.sum(axis=1)).ravel()
+        outside = (total - np.asarray(self.matrix[rows].sum(axis=1)).ravel()) * (1 - keep)
+        return self._tensors(matrix, np.maximum(total - lost - outside, 1.0), rows)
+
+    def _tensors(
+        self, matrix: sp.csr_matrix, total: np.ndarray, rows: np.ndarray
+    ) -> dict[str, Tensor]:
+        batch = dict(sparse_batch(matrix, total, self.boundaries, self.kind))
+        batch["labels"] = torch.from_numpy(self.labels[rows].astype(np.int64))
+        batch["offset"] = torch.from_numpy(self.offset[rows])
+        return batch
+
+
+class _Epoch(IterableDataset):
+    def __init__(self, n_batches: int, make: Callable[[], Iterator[dict[str, Tensor]]]) -> None:
+        self.n_batches, self.make = n_batches, make
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return self.make()
+
+
+class SparseBatches(LightningDataModule):
+    """Shuffled training rows and validation rows in order, both as sparse batches.
+
+    ``AnnDataLoader`` makes each batch dense; at 13,000 genes that alone takes as long as a
+    training step here.
+    """
+
+    def __init__(
+        self,
+        data: Rows,
+        train: np.ndarray,
+        validation: np.ndarray,
+        *,
+        batch_size: int,
+        thin: float,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.data, self.train_rows, self.validation_rows = data, train, validation
+        self.batch_size, self.thin = batch_size, thin
+        self.rng = np.random.default_rng(seed)
+        self.n_train, self.n_val = len(train), len(validation)
+
+    @property
+    def n_batches(self) -> int:
+        """Number of training batches an epoch."""
+        return -(-self.n_train // self.batch_size)
+
+    def _training(self) -> Iterator[dict[str, Tensor]]:
+        for rows in np.array_split(self.rng.permutation(self.train_rows), self.n_batches):
+            if self.thin > 0:
+                yield self.data.thinned(rows, self.thin, self.rng)
+            else:
+                yield self.data.batch(rows)
+
+    def _validation(self) -> Iterator[dict[str, Tensor]]:
+        for start in range(0, self.n_val, 1024):
+            yield self.data.batch(self.validation_rows[start : start + 1024])
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the training batches, in an order that the seed fixes."""
+        return DataLoader(_Epoch(self.n_batches, self._training), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the validation batches."""
+        return DataLoader(_Epoch(-(-self.n_val // 1024), self._validation), batch_size=None)

@@ -1,0 +1,171 @@
+"""Training plans: what is minimised, by which optimiser, and which weights are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dtp_scvi.module import StudentModule, TransformerModule, class_scores
+
+# A residual that helps only a little on held-out donors is added only in part.
+_SCALES = (0.25, 0.5, 0.75, 1.0)
+
+
+class KeepBestPlan(pl.LightningModule):
+    """AdamW with a one-cycle schedule; the weights of the best validation loss are kept.
+
+    The state before training is a candidate too, so training can't make the validation loss
+    worse. The best state lives in memory: nothing is written to disk.
+    """
+
+    def __init__(
+        self, trained: nn.Module, *, lr: float, weight_decay: float, n_steps: int, patience: int
+    ) -> None:
+        super().__init__()
+        # In a list, so that Lightning neither saves nor moves the network a second time.
+        self._trained = [trained]
+        self.lr, self.weight_decay, self.n_steps = lr, weight_decay, n_steps
+        self.patience = patience
+        self.best_loss, self.best_epoch = float("inf"), -1
+        self.best_state: dict[str, Tensor] = {}
+        self.table: list[dict[str, float]] = []
+        self._outputs: list[Any] = []
+        self._train_loss: list[Tensor] = []
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameter groups of the optimiser; ``lr`` of each is its peak."""
+        return [{"params": list(self._trained[0].parameters()), "lr": self.lr}]
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW, eps 1e-8, and a one-cycle learning rate per step."""
+        groups = self.groups()
+        optimizer = torch.optim.AdamW(groups, weight_decay=self.weight_decay, eps=1e-8)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=[group["lr"] for group in groups], total_steps=self.n_steps
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def finish_epoch(self, loss: float) -> None:
+        """Record an epoch, keep its weights if they are the best, stop when patience is over."""
+        if self.trainer.sanity_checking:
+            # Before the first step: what training has to beat.
+            self.best_loss = loss
+            self.keep()
+            return
+        trained = torch.stack(self._train_loss).mean().item() if self._train_loss else float("nan")
+        self._train_loss.clear()
+        self.table.append(
+            {
+                "epoch": self.current_epoch,
+                "train_loss": trained,
+                "validation_loss": loss,
+            }
+        )
+        self.log("validation_loss", loss, prog_bar=False)
+        if loss < self.best_loss:
+            self.best_loss, self.best_epoch = loss, self.current_epoch
+            self.keep()
+        elif self.current_epoch - self.best_epoch >= self.patience:
+            self.trainer.should_stop = True
+
+    def keep(self) -> None:
+        """Copy the weights."""
+        state = self._trained[0].state_dict()
+        self.best_state = {name: value.detach().clone() for name, value in state.items()}
+
+    def on_fit_end(self) -> None:
+        """Go back to the best weights."""
+        if self.best_state:
+            self._trained[0].load_state_dict(self.best_state)
+
+
+class ResidualPlan(KeepBestPlan):
+    """Train one member's residual on top of out-of-fold linear logits."""
+
+    def __init__(
+        self, module: TransformerModule, member: int, *, token_lr: float, **kwargs: Any
+    ) -> None:
+        super().__init__(module.members[member], **kwargs)
+        self._module = [module]
+        self.member, self.token_lr = member, token_lr
+        self.best_scale = 0.0
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Token projections start at principal components and move at a fraction of the rate."""
+        tokens = self._trained[0].tokens.weight
+        rest: Iterable[Tensor] = (p for p in self._trained[0].parameters() if p is not tokens)
+        return [
+            {"params": [tokens], "lr": self.lr * self.token_lr},
+            {"params": list(rest), "lr": self.lr},
+        ]
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Cross-entropy of offset + residual, with genes hidden at random."""
+        module = self._module[0]
+        residual = module.member_residual(batch, self.member)
+        loss = module.loss(batch, {"residual": residual}).loss
+        self._train_loss.append(loss.detach())
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Collect the residuals of the held-out rows."""
+        residual = self._module[0].member_residual(batch, self.member)
+        self._outputs.append((residual, batch["offset"], batch["labels"]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Pick how much of the residual to add, by log-loss over the whole held-out fold."""
+        residual, offset, labels = (
+            torch.cat(parts) for parts in zip(*self._outputs, strict=True)
+        )
+        self._outputs.clear()
+        weight = self._module[0].class_weight
+        losses = {
+            scale: F.cross_entropy(
+                class_scores(offset + scale * residual), labels, weight=weight
+            ).item()
+            for scale in _SCALES
+        }
+        scale = min(_SCALES, key=losses.__getitem__)
+        if losses[scale] < self.best_loss and not self.trainer.sanity_checking:
+            self.best_scale = scale
+        self.finish_epoch(losses[scale])
+
+
+class DistillPlan(KeepBestPlan):
+    """Train a student on a teacher's logits and, where there are labels, on these."""
+
+    def __init__(
+        self, module: StudentModule, *, alpha: float, temperature: float, **kwargs: Any
+    ) -> None:
+        super().__init__(module, **kwargs)
+        self.alpha, self.temperature = alpha, temperature
+
+    def _loss(self, batch: dict[str, Tensor]) -> Tensor:
+        module = self._trained[0]
+        out = module.inference(batch)
+        return module.loss(batch, out, alpha=self.alpha, temperature=self.temperature).loss
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the distillation loss."""
+        loss = self._loss(batch)
+        self._train_loss.append(loss.detach())
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Collect the loss of the held-out rows."""
+        self._outputs.append((self._loss(batch), len(batch["labels"])))
+
+    def on_validation_epoch_end(self) -> None:
+        """Average over rows."""
+        total = sum(loss.item() * n for loss, n in self._outputs)
+        n_rows = sum(n for _, n in self._outputs)
+        self._outputs.clear()
+        self.finish_epoch(total / n_rows)

@@ -1,0 +1,60 @@
+"""Run a plan through scvi-tools' runner, seeded, without side effects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from scvi.train import TrainRunner
+
+from dtp_scvi._scvi import quiet_training
+from dtp_scvi.train._batches import SparseBatches
+from dtp_scvi.train._plan import KeepBestPlan
+from dtp_scvi.train._progress import CellProgress
+
+if TYPE_CHECKING:
+    from scvi.model.base import BaseModelClass
+
+
+def run_plan(
+    model: BaseModelClass,
+    plan: KeepBestPlan,
+    batches: SparseBatches,
+    *,
+    max_epochs: int,
+    seed: int,
+    accelerator: str,
+    devices: Any,
+    description: str,
+    verbose: bool,
+) -> pd.DataFrame:
+    """Fit ``plan`` on ``batches`` and return its history, one row an epoch.
+
+    The global random state of torch is put back afterwards. A model that was trained or loaded
+    before is in evaluation mode, and Lightning would keep it there, so the mode is set here.
+    """
+    model.module.train()
+    cuda = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices=cuda), quiet_training():
+        torch.manual_seed(seed)
+        TrainRunner(
+            model,
+            training_plan=plan,
+            data_splitter=batches,
+            max_epochs=max_epochs,
+            accelerator=accelerator,
+            devices=devices,
+            enable_progress_bar=False,
+            callbacks=[CellProgress(batches.n_train, max_epochs, description, verbose=verbose)],
+            gradient_clip_val=1.0,
+            num_sanity_val_steps=-1,
+            check_val_every_n_epoch=1,
+            enable_checkpointing=False,
+            log_every_n_steps=1,
+            # The default of scvi-tools lets cuDNN pick kernels by timing, which no seed fixes.
+            benchmark=False,
+        )()
+    model.trainer = None
+    model.module.eval()
+    return pd.DataFrame(plan.table)
