@@ -34,7 +34,9 @@ def _print_version(value: bool) -> None:  # noqa: FBT001
 def _root(
     version: Annotated[  # noqa: FBT002
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
     """Read drug response out of transcriptomes, and say when not to believe the answer."""

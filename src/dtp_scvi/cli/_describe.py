@@ -75,7 +75,9 @@ def gene_findings(alignment: GeneAlignment) -> list[Finding]:
         "damaged": alignment.damaged,
         "missing": alignment.missing,
     }
-    rows += [(name, f"{len(items):,}: {shorten(items)}") for name, items in listed.items() if items]
+    rows += [
+        (name, f"{len(items):,}: {shorten(items)}") for name, items in listed.items() if items
+    ]
     return rows
 
 
@@ -87,3 +89,14 @@ def threshold_text(threshold: Mapping[str, Any]) -> str:
     text = f"{threshold['value']:.3f} on the probability, rule {threshold['rule']}{target}"
     low, high = threshold.get("low"), threshold.get("high")
     return text if low is None or high is None else f"{text}, 95 % interval {low:.3f}–{high:.3f}"
+
+
+def fidelity_text(summary: Mapping[str, Any]) -> str:
+    """Say how well a student follows its teacher."""
+    parts = []
+    for name, word in (("spearman", "Spearman"), ("agreement", "agreement"), ("kappa", "kappa")):
+        text = f"{word} {summary[name]:.3f}"
+        low, high = summary.get(f"{name}_low"), summary.get(f"{name}_high")
+        known = low is not None and high is not None
+        parts.append(f"{text} [{low:.3f}, {high:.3f}]" if known else text)
+    return f"{', '.join(parts)} with the teacher on {summary['n']:,} rows"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path  # noqa: TC003  (typer reads annotations when it runs)
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
-from dtp_scvi.cli import _options as opt
+from dtp_scvi.cli import _options as opt  # noqa: TC001  (as above)
 from dtp_scvi.cli._guard import guard
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def open_teacher(model: Path, data: Path) -> DTPTransformer:
     from dtp_scvi.cli._screen import findings
     from dtp_scvi.model import DTPTransformer
 
-    genes = DTPTransformer.load(model).genes_
+    genes = DTPTransformer.load(model).genes_.tolist()
     teacher = DTPTransformer.load(model, in_order(read_cells(data), genes))
     adata = teacher.adata
     registration = DTPTransformer.registration(adata)
@@ -60,17 +60,17 @@ def open_teacher(model: Path, data: Path) -> DTPTransformer:
     return teacher
 
 
-def in_order(adata: AnnData, genes: np.ndarray) -> AnnData:
+def in_order(adata: AnnData, genes: list[str]) -> AnnData:
     """Bring the genes into the order of the model where they are the same."""
-    names = np.asarray(adata.var_names, dtype=str)
-    if np.array_equal(names, genes) or sorted(names) != sorted(genes):
+    names = [str(name) for name in adata.var_names]
+    if names == genes or sorted(names) != sorted(genes):
         return adata
     return adata[:, genes].copy()
 
 
 def report(student: DTPStudent) -> None:
     """Say how stable the panel is and how well the student follows."""
-    from dtp_scvi.cli._describe import threshold_text
+    from dtp_scvi.cli._describe import fidelity_text, threshold_text
     from dtp_scvi.cli._screen import findings
 
     stability, fidelity = student.stability_, student.fidelity_
@@ -80,14 +80,12 @@ def report(student: DTPStudent) -> None:
         (
             "stability",
             f"Jaccard index {jaccard:.2f} over {stability['n_donors']:,} donors"
-            if jaccard is not None and np.isfinite(jaccard)
+            if jaccard is not None and math.isfinite(jaccard)
             else "one donor: not measured",
         ),
         (
             "fidelity",
-            f"Spearman {fidelity['spearman']:.3f}, agreement {fidelity['agreement']:.3f}, "
-            f"kappa {fidelity['kappa']:.3f} with the teacher on {fidelity['n']:,} rows of "
-            f"{fidelity['held_out']}s held out of the fit",
+            f"{fidelity_text(fidelity)} of {fidelity['held_out']}s held out of the fit",
         ),
         ("threshold", threshold_text(student.threshold_)),
     ]

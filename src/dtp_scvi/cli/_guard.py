@@ -83,8 +83,8 @@ def _warnings_in_one_line() -> Iterator[None]:
 def _show(
     message: Warning | str,
     category: type[Warning],
-    filename: str,  # noqa: ARG001
-    lineno: int,  # noqa: ARG001
+    filename: str,
+    lineno: int,
     file: Any = None,
     line: str | None = None,
 ) -> None:

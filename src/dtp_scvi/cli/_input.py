@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dtp_scvi._validate import near_matches, problem, shorten
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from anndata import AnnData
 
 
@@ -46,10 +47,8 @@ def check_modality(mdata: Any, mod: str | None) -> str:
     names = list(mdata.mod)
     if mod is None and len(names) == 1:
         return str(names[0])
-    if mod not in names:
-        msg = problem(
-            "`mod` to name a modality", repr(mod), near_matches(str(mod), names)
-        )
+    if mod is None or mod not in names:
+        msg = problem("`mod` to name a modality", repr(mod), near_matches(str(mod), names))
         raise KeyError(msg)
     return mod
 
@@ -67,7 +66,9 @@ def check_file(path: Path, what: str) -> None:
         msg = problem(f"{what} at {path}", "a folder", "Name a file.")
         raise IsADirectoryError(msg)
     if not path.exists():
-        beside = sorted(item.name for item in path.parent.iterdir()) if path.parent.is_dir() else []
+        beside = (
+            sorted(item.name for item in path.parent.iterdir()) if path.parent.is_dir() else []
+        )
         todo = near_matches(path.name, beside) if beside else "There is no such folder."
         msg = problem(f"{what} at {path}", "no such file", todo)
         raise FileNotFoundError(msg)
@@ -86,9 +87,7 @@ def check_hdf5(path: Path, what: str) -> None:
     with _unreadable(path, what), h5py.File(path, "r") as file:
         inside = list(file)
     if not {"obs", "var"} <= set(inside):
-        msg = problem(
-            f"`obs` and `var` in {path.name}", shorten(inside, 10), f"Pass {what}."
-        )
+        msg = problem(f"`obs` and `var` in {path.name}", shorten(inside, 10), f"Pass {what}.")
         raise ValueError(msg)
 
 

@@ -50,7 +50,9 @@ MaxEpochs = Annotated[
 Members = Annotated[
     int | None,
     typer.Option(
-        "--members", min=1, help="Transformers to average, each stopped on another fifth of the data."
+        "--members",
+        min=1,
+        help="Transformers to average, each stopped on another fifth of the data.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything that is random.")]

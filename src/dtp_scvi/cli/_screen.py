@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import Console
-    from rich.table import Table
 
 # A log file or a pipe has no width; 80 columns would break the tables.
 _WIDTH_OF_A_PIPE: Final = 132
@@ -35,9 +34,7 @@ def show(renderable: Any) -> None:
     console().print(renderable)
 
 
-def complain(
-    kind: Literal["error", "warning"], text: str, *, file: IO[str] | None = None
-) -> None:
+def complain(kind: Literal["error", "warning"], text: str, *, file: IO[str] | None = None) -> None:
     """Print one line of warning or error to standard error."""
     from rich.text import Text
 
@@ -46,24 +43,13 @@ def complain(
 
 
 def findings(title: str, rows: Iterable[tuple[str, str]]) -> None:
-    """Print what was found in an input: a title, then name and text in two columns."""
+    """Print what was found: a title, then name and text, a line each."""
     from rich.text import Text
 
-    say(title, style="bold")
-    grid = new_grid()
+    if title:
+        say(title, style="bold")
     for name, text in rows:
-        grid.add_row(Text(f"  {name}", style="cyan"), Text(text))
-    show(grid)
-
-
-def new_grid() -> Table:
-    """Return a table of two columns without lines."""
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    return grid
+        console().print(Text.assemble((f"  {name:<12}", "cyan"), text), soft_wrap=True)
 
 
 def counted(number: int, noun: str) -> str:

@@ -123,7 +123,9 @@ def _orient(
             f"names of the model's genes ({shorten(genes, 3)}) in the first column or the first "
             f"line of {path.name}",
             f"{shorten(rows, 3)} down and {shorten(columns, 3)} across",
-            "Name the column with gene names by `gene_key`." if len(notes.columns) else "Check it.",
+            "Name the column with gene names by `gene_key`."
+            if len(notes.columns)
+            else "Check it.",
         )
         raise ValueError(msg)
     of = f"of {len(genes):,} model genes by"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dtp_scvi.cli import _options as opt
+from dtp_scvi.cli import _threshold as cut
 from dtp_scvi.cli._guard import guard
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ def train(
     gmt: opt.Gmt = None,
     max_epochs: opt.MaxEpochs = None,
     members: opt.Members = None,
+    threshold_rule: cut.ThresholdRule = opt.Rule.YOUDEN,
+    target: cut.Target = None,
+    fixed: cut.Fixed = None,
+    negatives: cut.Negatives = None,
     seed: opt.Seed = 0,
     overwrite: opt.Overwrite = False,
     quiet: opt.Quiet = False,
@@ -49,18 +54,24 @@ def train(
         from dtp_scvi.cli._screen import say
 
         with new_folder(out, overwrite=overwrite, holds=MODEL_FILE) as room:
-            _, model = prepare(data, setup, gmt=gmt, members=members)
-            limits = {} if max_epochs is None else {"max_epochs": max_epochs}
-            model.train(seed=seed, verbose=not quiet, **limits)
+            adata = read_and_set_up(data, setup)
+            model = _teach(
+                adata,
+                model_arguments(gmt, members),
+                seed=seed,
+                verbose=not quiet,
+                **({} if max_epochs is None else {"max_epochs": max_epochs}),
+                **cut.threshold_arguments(
+                    adata, threshold_rule, target=target, fixed=fixed, negatives=negatives
+                ),
+            )
             model.save(room, overwrite=True)
         report(model)
         say(f"Wrote {out}/", style="bold")
 
 
-def prepare(
-    data: Path, setup: dict[str, Any], *, gmt: Path | None, members: int | None
-) -> tuple[AnnData, DTPTransformer]:
-    """Read labelled cells, set them up, say what was found, and build an untrained teacher."""
+def read_and_set_up(data: Path, setup: dict[str, Any]) -> AnnData:
+    """Read labelled cells, set them up, and say what was found."""
     from dtp_scvi.cli._describe import label_findings, matrix_findings, shape_title
     from dtp_scvi.cli._input import read_cells
     from dtp_scvi.cli._screen import findings
@@ -68,11 +79,19 @@ def prepare(
 
     adata = read_cells(data)
     layer = setup["layer"]
-    rows = matrix_findings(adata, layer)
+    # First, as a refusal is easier to understand beside what was found.
+    findings(shape_title(data.name, adata, layer), matrix_findings(adata, layer))
     DTPTransformer.setup_anndata(adata, **setup)
-    rows += label_findings(DTPTransformer.registration(adata))
-    findings(shape_title(data.name, adata, layer), rows)
-    return adata, DTPTransformer(adata, **model_arguments(gmt, members))
+    findings("", label_findings(DTPTransformer.registration(adata)))
+    return adata
+
+
+def _teach(adata: AnnData, arguments: dict[str, Any], **train_kwargs: Any) -> DTPTransformer:
+    from dtp_scvi.model import DTPTransformer
+
+    model = DTPTransformer(adata, **arguments)
+    model.train(**train_kwargs)
+    return model
 
 
 def model_arguments(gmt: Path | None, members: int | None) -> dict[str, Any]:

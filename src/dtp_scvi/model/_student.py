@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from dtp_scvi.model._transformer import DTPTransformer
 
 _DONOR_CELLS = 500
-_MIXTURES = 4
-_MOST_MIXTURES = 20_000
+_MIXTURES = 8
+_MOST_MIXTURES = 30_000
 _MOST_RIDGE_ROWS = 60_000
 NUISANCE = ("ribosomal", "mitochondrial", "sex", "haemoglobin", "dissociation")
 
@@ -58,6 +58,8 @@ class DTPStudent(ExpressionClassifier):
         Registry of a saved model; for loading.
     n_genes
         Size of the panel.
+    n_directions
+        Directions of the panel that the perceptron sees.
     n_hidden
         Widths of the perceptron.
     dropout
@@ -104,15 +106,21 @@ class DTPStudent(ExpressionClassifier):
         registry: dict[str, Any] | None = None,
         *,
         n_genes: int = 1000,
-        n_hidden: Sequence[int] = (128, 64),
+        n_directions: int = 32,
+        n_hidden: Sequence[int] = (64, 32),
         dropout: float = 0.1,
     ) -> None:
         super().__init__(adata, registry)
         check_positive_int(n_genes, "n_genes")
         check_range(n_genes, "n_genes", 1, len(self.genes_))
         check_range(dropout, "dropout", 0, 0.95)
+        check_positive_int(n_directions, "n_directions")
         n_hidden = tuple(int(width) for width in n_hidden)
-        self._architecture: dict[str, Any] = {"n_hidden": n_hidden, "dropout": dropout}
+        self._architecture: dict[str, Any] = {
+            "n_directions": n_directions,
+            "n_hidden": n_hidden,
+            "dropout": dropout,
+        }
         self.n_genes = n_genes
         self.module = self._new_module()
         self.panel_rows_: list[dict[str, Any]] = []
@@ -143,12 +151,12 @@ class DTPStudent(ExpressionClassifier):
         max_epochs: int = 40,
         *,
         indices: np.ndarray | None = None,
-        alpha: float = 0.9,
+        alpha: float = 1.0,
         temperature: float = 2.0,
         exclude: Sequence[str] = NUISANCE,
         mixtures: int = _MIXTURES,
         batch_size: int = 256,
-        lr: float = 1e-3,
+        lr: float = 3e-3,
         weight_decay: float = 1e-3,
         patience: int = 8,
         seed: int = 0,
@@ -171,13 +179,14 @@ class DTPStudent(ExpressionClassifier):
         indices
             Rows to use; all by default.
         alpha
-            Weight of the teacher against the labels, 0 to 1.
+            Weight of the teacher against the labels, 0 to 1. At the default the student sees the
+            labels through the teacher only, which is the most faithful.
         temperature
             Temperature of both distributions, above 0.
         exclude
             Kinds of :func:`dtp_scvi.data.nuisance_genes` that stay out of the panel.
         mixtures
-            Mixtures of two training rows per row, at most 20,000 in all.
+            Mixtures of two training rows per row, at most 30,000 in all.
         batch_size
             Rows per step.
         lr
@@ -352,9 +361,8 @@ class DTPStudent(ExpressionClassifier):
     ) -> StudentModule:
         """Return a network that starts from ridge regressions on what the teacher computes.
 
-        Its linear skip regresses the teacher's outputs, its first hidden units the teacher's
-        program coordinates, each with both signs: the interactions are then learned between
-        programs and not between genes.
+        Its linear skip regresses the teacher's outputs, its directions the teacher's program
+        coordinates.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -368,7 +376,7 @@ class DTPStudent(ExpressionClassifier):
         module.set_basis(
             start.mean, start.sd, start.weight[:, :n_outputs], start.bias[:n_outputs]
         )
-        module.start_hidden(start.weight[:, n_outputs:], start.bias[n_outputs:])
+        module.start_directions(start.weight[:, n_outputs:], start.bias[n_outputs:])
         importance = panel.importance[panel.genes].astype(np.float32)
         module.importance.copy_(torch.from_numpy(importance))
         return module

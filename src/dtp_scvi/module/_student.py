@@ -16,9 +16,11 @@ from dtp_scvi.nn import log_normalize
 class StudentModule(BaseModuleClass):
     r"""Linear skip plus a perceptron whose output starts at zero.
 
-    .. math:: z(x) = b + w^\top u + f(u), \qquad u_g = o_g (x_g - \mu_g) / \sigma_g
+    .. math:: z(x) = b + w^\top u + f(Du), \qquad u_g = o_g (x_g - \mu_g) / \sigma_g
 
-    A missing gene (:math:`o_g = 0`) stands at its training mean.
+    A missing gene (:math:`o_g = 0`) stands at its training mean. The perceptron sees the panel
+    through a few directions :math:`D` only, which start at the teacher's program coordinates:
+    free to read single genes, it would learn the noise of the training cells.
     """
 
     def __init__(
@@ -26,7 +28,8 @@ class StudentModule(BaseModuleClass):
         n_genes: int,
         n_classes: int,
         *,
-        n_hidden: tuple[int, ...] = (128, 64),
+        n_directions: int = 32,
+        n_hidden: tuple[int, ...] = (64, 32),
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
@@ -36,8 +39,11 @@ class StudentModule(BaseModuleClass):
         self.register_buffer("sd", torch.ones(n_genes))
         self.register_buffer("importance", torch.zeros(n_genes))
         self.linear = nn.Linear(n_genes, self.n_outputs)
+        self.directions = nn.Linear(n_genes, n_directions)
+        nn.init.zeros_(self.directions.weight)
+        nn.init.zeros_(self.directions.bias)
         layers: list[nn.Module] = []
-        for n_in, n_out in zip((n_genes, *n_hidden), n_hidden, strict=False):
+        for n_in, n_out in zip((n_directions, *n_hidden), n_hidden, strict=False):
             layers += [nn.Linear(n_in, n_out), nn.GELU(), nn.Dropout(dropout)]
         self.hidden = nn.Sequential(*layers)
         self.head = nn.Linear(n_hidden[-1], self.n_outputs)
@@ -58,18 +64,11 @@ class StudentModule(BaseModuleClass):
         self.linear.bias.copy_(torch.from_numpy(bias))
 
     @torch.no_grad()
-    def start_hidden(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        """Start the first hidden units at given directions, each with both signs.
-
-        ``weight`` is (n_genes, n_directions) on standardised genes. Directions beyond half the
-        width of the layer are left out; units without one keep their random start.
-        """
-        layer = self.hidden[0]
-        n = min(weight.shape[1], layer.out_features // 2)
-        direction = torch.from_numpy(np.ascontiguousarray(weight[:, :n].T))
-        shift = torch.from_numpy(np.ascontiguousarray(bias[:n]))
-        layer.weight[:n], layer.weight[n : 2 * n] = direction, -direction
-        layer.bias[:n], layer.bias[n : 2 * n] = shift, -shift
+    def start_directions(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Start the directions at ``weight`` (n_genes, n) on standardised genes; more are cut."""
+        n = min(weight.shape[1], self.directions.out_features)
+        self.directions.weight[:n] = torch.from_numpy(np.ascontiguousarray(weight[:, :n].T))
+        self.directions.bias[:n] = torch.from_numpy(np.ascontiguousarray(bias[:n]))
 
     def dense(self, tensors: SparseBatch) -> Tensor:
         """Return log-normalised expression, (n_rows, n_genes)."""
@@ -98,7 +97,7 @@ class StudentModule(BaseModuleClass):
         u = (self.dense(tensors) - self.mean) / self.sd
         if observed is not None:
             u = u * observed
-        return {"linear": self.linear(u), "residual": self.head(self.hidden(u))}
+        return {"linear": self.linear(u), "residual": self.head(self.hidden(self.directions(u)))}
 
     def raw_logits(self, tensors: SparseBatch, observed: Tensor | None = None) -> Tensor:
         """Return the raw outputs, (n_rows, n_outputs)."""
@@ -111,7 +110,7 @@ class StudentModule(BaseModuleClass):
         inference_outputs: dict[str, Tensor],
         generative_outputs: dict[str, Tensor] | None = None,
         *,
-        alpha: float = 0.9,
+        alpha: float = 1.0,
         temperature: float = 2.0,
     ) -> LossOutput:
         r"""Return :math:`(1-\alpha) CE + \alpha T^2 KL(teacher_T \| student_T)`.

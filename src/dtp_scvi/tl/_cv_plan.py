@@ -51,9 +51,7 @@ def make_plan(
 ) -> Plan:
     """Split rows by donor, by batch, or, on request or for want of donors, by cell."""
     if batch_folds and cell_level:
-        msg = problem(
-            "`batch_folds` or `cell_level`", "both", "Hold out batches or single cells."
-        )
+        msg = problem("`batch_folds` or `cell_level`", "both", "Hold out batches or single cells.")
         raise ValueError(msg)
     donors = reg.donors if reg.donors is not None and len(set(reg.donors)) > 1 else None
     if batch_folds:
@@ -61,13 +59,13 @@ def make_plan(
         inner = reg.batches if donors is None else donors
         protocol, optimistic = f"leave-one-batch-out ({len(folds)} batches)", False
     else:
-        by_cell = cell_level or donors is None
+        kept = None if cell_level else donors
         reason, notes = _why_by_cell(reg, donors)
-        splits = group_folds(reg.labels, None if by_cell else donors, n_folds, seed=seed)
-        folds = tuple(Fold(_names(donors, test, by_cell), train, test) for train, test in splits)
-        inner, optimistic = None if by_cell else donors, by_cell
+        splits = group_folds(reg.labels, kept, n_folds, seed=seed)
+        folds = tuple(Fold(_names(kept, test), train, test) for train, test in splits)
+        inner, optimistic = kept, kept is None
         protocol = f"donor-grouped {n_folds}-fold"
-        if by_cell:
+        if optimistic:
             protocol = f"cell-level {n_folds}-fold (optimistic: {reason})"
     notes += _confounded(reg, donors)
     for note in notes:
@@ -75,8 +73,8 @@ def make_plan(
     return Plan(folds, protocol, optimistic, inner, donors, tuple(notes))
 
 
-def _names(donors: np.ndarray | None, test: np.ndarray, by_cell: bool) -> str:
-    if by_cell or donors is None:
+def _names(donors: np.ndarray | None, test: np.ndarray) -> str:
+    if donors is None:
         return f"{len(test):,} cells"
     return ", ".join(sorted(set(donors[test].tolist())))
 
@@ -93,9 +91,7 @@ def _why_by_cell(reg: Registration, donors: np.ndarray | None) -> tuple[str, lis
     return f"{found}, so cells of the same donors are in training and test data", [note]
 
 
-def _by_batch(
-    reg: Registration, donors: np.ndarray | None
-) -> tuple[tuple[Fold, ...], list[str]]:
+def _by_batch(reg: Registration, donors: np.ndarray | None) -> tuple[tuple[Fold, ...], list[str]]:
     if reg.batches is None:
         msg = problem(
             "a `batch_key` at setup_anndata for batch_folds=True", "none", "Set it up with one."

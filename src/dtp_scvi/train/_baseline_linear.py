@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 
 from dtp_scvi.train._baseline_fitted import FittedBaseline
-from dtp_scvi.train._linear import Folds
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
     from numpy.typing import NDArray
+
+    from dtp_scvi.train._linear import Folds
 
 # Half decades of scikit-learn's C, from heavy to light shrinkage of unscaled log1p values.
 C_GRID: Final = tuple(10.0 ** (k / 2) for k in range(-10, 3))
@@ -23,6 +24,7 @@ _PATIENCE = 2
 _MAX_ITER = 2000
 # Up to this size the eigenvectors of the row-by-row Gram matrix are found in about a second.
 _MAX_GRAM_ROWS = 1500
+_GENES_PER_ROW = 4
 _MAX_DENSE_BYTES = 2**28
 
 Coefficients = Callable[[np.ndarray], "NDArray[np.float64]"]
@@ -34,7 +36,7 @@ def fit_logistic_regression(
     """
     Fit L2 logistic regression; C is the one of ``C_GRID`` with the least inner log-loss.
 
-    The solver works on centred rows, and, where there are fewer rows than genes, on their
+    The solver works on centred rows, and, where there are far fewer rows than genes, on their
     coordinates in the basis of the singular vectors. Neither changes the solution: the intercept
     carries no penalty, an orthogonal map keeps the norm of the weights, and a ridge solution lies
     in the span of the rows (Hastie & Tibshirani, Biostatistics 5:329, 2004).
@@ -67,7 +69,7 @@ def fit_logistic_regression(
 def _solver_rows(X: sp.csr_matrix, mean: NDArray[np.float64]) -> tuple[Any, Coefficients, bool]:
     """Rows as the solver takes them, the way back to genes, and whether they are centred."""
     n_rows, n_genes = X.shape
-    if n_rows < n_genes and n_rows <= _MAX_GRAM_ROWS:
+    if _GENES_PER_ROW * n_rows <= n_genes and n_rows <= _MAX_GRAM_ROWS:
         return *_rotated(X, mean), True
     # lbfgs needs several times as many steps without the mean taken off; beyond this size the
     # dense copy would cost more than it saves.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -12,11 +11,14 @@ from sklearn.linear_model import LogisticRegression
 from dtp_scvi._validate import problem
 from dtp_scvi.data import align_genes
 from dtp_scvi.train._baseline_fitted import FittedBaseline
-from dtp_scvi.train._linear import Folds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import scipy.sparse as sp
     from numpy.typing import NDArray
+
+    from dtp_scvi.train._linear import Folds
 
 # Ng et al., Nature 540:433 (2016), doi:10.1038/nature20598, under approved symbols; the paper
 # calls FAM30A KIAA0125, BEX3 NGFRAP1 and ADGRG1 GPR56.
@@ -43,7 +45,9 @@ LSC17_WEIGHTS: Final = MappingProxyType(
 )
 
 
-def lsc17_weights(genes: Sequence[str]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def lsc17_weights(
+    genes: Sequence[str] | np.ndarray,
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """
     Return the LSC17 weight of each gene and the signature genes that were not found.
 
@@ -91,7 +95,7 @@ def fit_lsc17(
     is_positive: NDArray[np.bool_],
     folds: Folds,
     name: str,
-    genes: Sequence[str],
+    genes: Sequence[str] | np.ndarray,
 ) -> FittedBaseline:
     """
     Fit a logistic curve to the LSC17 score: published weights times log1p CP10k.

@@ -11,11 +11,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 
 from dtp_scvi.stats import logit
 from dtp_scvi.train._baseline_fitted import FittedBaseline
-from dtp_scvi.train._linear import Folds
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
     from numpy.typing import NDArray
+
+    from dtp_scvi.train._linear import Folds
 
 N_COMPONENTS: Final = 50
 N_TREES: Final = 300
@@ -107,7 +108,9 @@ def fit_random_forest(
             n_jobs=min(4, os.cpu_count() or 1),
             random_state=seed,
         )
-        return model.fit(rows[take], is_positive[take])
+        model.fit(rows[take], is_positive[take])
+        # Threads add up votes in the order in which they finish; one thread adds them in one order.
+        return model.set_params(n_jobs=1)
 
     def log_odds(model: RandomForestClassifier, new: Any) -> NDArray[np.float64]:
         return logit(model.predict_proba(new)[:, 1])
@@ -116,7 +119,9 @@ def fit_random_forest(
     out_of_fold = np.zeros(len(is_positive))
     for train, test in folds:
         out_of_fold[test] = log_odds(grown(train, _N_INNER_TREES), rows[test])
-    return FittedBaseline(name, lambda new: log_odds(model, new), out_of_fold, {"n_trees": N_TREES})
+    return FittedBaseline(
+        name, lambda new: log_odds(model, new), out_of_fold, {"n_trees": N_TREES}
+    )
 
 
 def _dense_if_cheaper(X: sp.csr_matrix) -> Any:

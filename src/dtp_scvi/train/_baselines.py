@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,15 +14,23 @@ from dtp_scvi._constants import (
     RANDOM_FOREST,
 )
 from dtp_scvi._validate import check_one_of
-from dtp_scvi.train._baseline_fitted import FittedBaseline
 from dtp_scvi.train._baseline_linear import fit_logistic_regression
-from dtp_scvi.train._baseline_scores import LSC17_WEIGHTS, fit_lsc17, fit_mean_expression, lsc17_weights
+from dtp_scvi.train._baseline_scores import (
+    LSC17_WEIGHTS,
+    fit_lsc17,
+    fit_mean_expression,
+    lsc17_weights,
+)
 from dtp_scvi.train._baseline_trees import fit_gradient_boosting, fit_random_forest
 from dtp_scvi.train._prepare import inner_folds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import scipy.sparse as sp
     from numpy.typing import ArrayLike
+
+    from dtp_scvi.train._baseline_fitted import FittedBaseline
 
 _N_INNER = 3
 
@@ -37,7 +44,7 @@ BASELINES: Final = (
 
 
 def usable_baselines(
-    names: Sequence[str], genes: Sequence[str]
+    names: Sequence[str], genes: Sequence[str] | np.ndarray
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """
     Return the baselines that these genes allow, and why another one is left out.
@@ -69,7 +76,7 @@ def fit_baseline(
     *,
     is_positive: ArrayLike,
     groups: np.ndarray | None,
-    genes: Sequence[str],
+    genes: Sequence[str] | np.ndarray,
     seed: int,
 ) -> FittedBaseline:
     """

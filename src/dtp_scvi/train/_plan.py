@@ -14,6 +14,7 @@ from dtp_scvi.module import StudentModule, TransformerModule, class_scores
 
 # A residual that helps only a little on held-out donors is added only in part.
 _SCALES = (0.25, 0.5, 0.75, 1.0)
+_STARTED_LR = 0.05
 
 
 class KeepBestPlan(pl.LightningModule):
@@ -147,6 +148,16 @@ class DistillPlan(KeepBestPlan):
     ) -> None:
         super().__init__(module, **kwargs)
         self.alpha, self.temperature = alpha, temperature
+
+    def groups(self) -> list[dict[str, Any]]:
+        """What starts at a regression on the teacher moves at a fraction of the rate."""
+        module = self._trained[0]
+        started = [*module.linear.parameters(), *module.directions.parameters()]
+        fresh = [*module.hidden.parameters(), *module.head.parameters()]
+        return [
+            {"params": started, "lr": self.lr * _STARTED_LR},
+            {"params": fresh, "lr": self.lr},
+        ]
 
     def _loss(self, batch: dict[str, Tensor]) -> Tensor:
         module = self._trained[0]
