@@ -17,10 +17,10 @@ _PACKAGE = str(Path(__file__).parent)
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn with the line of the caller outside this package."""
-    level, frame = 2, sys._getframe(1)
+    level, frame = 1, sys._getframe(0)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level - 1 if level > 2 else level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def progress(total: int, description: str, *, verbose: bool, unit: str = "cells") -> tqdm:

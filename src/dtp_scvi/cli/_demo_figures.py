@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from dtp_scvi._constants import KEY_ADDED
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,7 +29,7 @@ _PAGE: Final = (
     ),
     (
         ("scores", "Cells of new donors", 1.15),
-        ("scores_bulk", "Bulk samples of new patients", 1.15),
+        ("scores_bulk", "Bulk samples, by share of tolerant cells", 1.15),
         ("threshold_sweep", "What a threshold costs", 1.1),
         ("program_attention", "Attention to gene programs", 1.4),
     ),
@@ -46,7 +48,10 @@ def draw_all(
     plt.switch_backend("Agg")
     figures = make_figures(cells, query, cohort, teacher)
     for name, draw in figures.items():
-        _save(draw().figure, room / f"{name}.png")
+        ax = draw()
+        if not ax.get_title(loc="right"):  # drawn from a table, which does not know it
+            ax.set_title("simulated data", loc="right", fontsize=8, style="italic")
+        _save(ax.figure, room / f"{name}.png")
     title = (
         f"Simulated data: {cells.n_obs:,} cells, {cells.n_vars:,} genes, "
         f"{cells.obs['donor'].nunique()} donors"
@@ -85,6 +90,8 @@ def by_share(cohort: AnnData) -> AnnData:
 
     share = cohort.obs["true_persister_fraction"]
     grouped = cohort[:, :0].copy()
+    # A threshold on the probability of a cell says nothing about a mixture of cells.
+    grouped.uns[KEY_ADDED] = {k: v for k, v in cohort.uns[KEY_ADDED].items() if k != "threshold"}
     grouped.obs[_SHARE] = pd.qcut(share, 3, labels=["low share", "middle", "high share"])
     return grouped
 

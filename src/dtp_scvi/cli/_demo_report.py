@@ -15,7 +15,6 @@ from dtp_scvi._constants import (
 )
 from dtp_scvi.cli import _screen as screen
 from dtp_scvi.cli._demo_steps import DONOR, LABELS, POSITIVE
-from dtp_scvi.cli._describe import threshold_text
 from dtp_scvi.cli._results import evaluation_content, show_evaluation
 
 if TYPE_CHECKING:
@@ -48,7 +47,6 @@ def summarise(done: Done) -> dict[str, Any]:
         "simulated": True,
         **content,
         "student": student,
-        "threshold": {**done.student.threshold_, "cross_validated": content["threshold"]},
         "new_donors": new_donors(done),
         "cohort": new_cohort(done),
         "timings": {**done.timings, "cross_validation_fits": fits},
@@ -92,7 +90,6 @@ def show(done: Done, summary: dict[str, Any], out: Path) -> None:
     auroc = summary["new_donors"]["student"]["auroc"]
     seconds = ", ".join(f"{name} {value:.0f}" for name, value in done.timings.items())
     rows = [
-        ("threshold", threshold_text(done.student.threshold_)),
         (
             "new donors",
             f"AUROC {auroc['value']:.3f} [{auroc['low']:.3f}, {auroc['high']:.3f}] of the student; "

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dtp_scvi._constants import COUNTS_LAYER
+from dtp_scvi._constants import COUNTS_LAYER, CV_KEY
 from dtp_scvi.cli._describe import label_findings, matrix_findings, shape_title
 from dtp_scvi.cli._screen import findings, say
 
@@ -165,9 +165,11 @@ def cross_validate(cells: AnnData, sizes: Sizes, *, seed: int, verbose: bool) ->
 
 
 def teach(cells: AnnData, sizes: Sizes, *, seed: int, verbose: bool) -> DTPTransformer:
-    """Train the teacher on all labelled cells."""
+    """Train the teacher on all labelled cells; its threshold is the cross-validated one."""
     from dtp_scvi import model
 
     teacher = model.DTPTransformer(cells)
     teacher.train(seed=seed, verbose=verbose, **sizes.limits)
+    # Training holds out a fifth of the donors; the cross-validation has seen all of them held out.
+    teacher.threshold_ = dict(cells.uns[CV_KEY]["threshold"])
     return teacher

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003  (typer reads annotations when it runs)
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from dtp_scvi.model import DTPStudent, DTPTransformer
 
+_Missing = Literal["mean", "zero", "error"]
 _TABLES: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
@@ -77,7 +78,7 @@ def score(
                 layer=layer,
                 gene_key=gene_key,
                 key_added=key_added,
-                missing=str(missing),
+                missing=cast("_Missing", missing.value),
                 min_coverage=min_coverage,
                 scale=scale,
                 mod=name,
@@ -172,7 +173,9 @@ def report_scores(adata: AnnData, key_added: str) -> None:
 
     info = adata.uns[key_added]
     low, middle, high = adata.obs[f"{key_added}{SCORE_SUFFIX}"].quantile([0.05, 0.5, 0.95])
+    found = f"{info['coverage']:.1%} of the model's genes, {info['weighted_coverage']:.1%}"
     rows = [
+        ("coverage", f"{found} by importance"),
         ("score", f"median {middle:.3f}, 5–95 % of rows {low:.3f}–{high:.3f}"),
         ("threshold", threshold_text(info.get("threshold", {}))),
     ]

@@ -15,6 +15,7 @@ from dtp_scvi.module import StudentModule, TransformerModule, class_scores
 # A residual that helps only a little on held-out donors is added only in part.
 _SCALES = (0.25, 0.5, 0.75, 1.0)
 _STARTED_LR = 0.05
+_LEAST_GAIN = 2.0
 
 
 class KeepBestPlan(pl.LightningModule):
@@ -33,6 +34,8 @@ class KeepBestPlan(pl.LightningModule):
         self.lr, self.weight_decay, self.n_steps = lr, weight_decay, n_steps
         self.patience = patience
         self.best_loss, self.best_epoch = float("inf"), -1
+        # Patience counts from the lowest loss, be it good enough to keep or not.
+        self.lowest, self.lowest_epoch = float("inf"), -1
         self.best_state: dict[str, Tensor] = {}
         self.table: list[dict[str, float]] = []
         self._outputs: list[Any] = []
@@ -54,7 +57,7 @@ class KeepBestPlan(pl.LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
-    def finish_epoch(self, loss: float) -> None:
+    def finish_epoch(self, loss: float, *, acceptable: bool = True) -> None:
         """Record an epoch, keep its weights if they are the best, stop when patience is over."""
         if self.trainer.sanity_checking:
             # Before the first step: what training has to beat.
@@ -71,10 +74,12 @@ class KeepBestPlan(pl.LightningModule):
             }
         )
         self.log("validation_loss", loss, prog_bar=False)
-        if loss < self.best_loss:
+        if acceptable and loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, self.current_epoch
             self.keep()
-        elif self.current_epoch - self.best_epoch >= self.patience:
+        if loss < self.lowest:
+            self.lowest, self.lowest_epoch = loss, self.current_epoch
+        elif self.current_epoch - self.lowest_epoch >= self.patience:
             self.trainer.should_stop = True
 
     def keep(self) -> None:
@@ -122,22 +127,29 @@ class ResidualPlan(KeepBestPlan):
         self._outputs.append((residual, batch["offset"], batch["labels"]))
 
     def on_validation_epoch_end(self) -> None:
-        """Pick how much of the residual to add, by log-loss over the whole held-out fold."""
-        residual, offset, labels = (
-            torch.cat(parts) for parts in zip(*self._outputs, strict=True)
-        )
+        """Pick how much of the residual to add, by log-loss over the whole held-out fold.
+
+        A residual counts only if it beats the linear part by more than two standard errors of
+        the paired difference: the best of many epochs looks better than it is.
+        """
+        residual, offset, labels = (torch.cat(parts) for parts in zip(*self._outputs, strict=True))
         self._outputs.clear()
-        weight = self._module[0].class_weight
-        losses = {
-            scale: F.cross_entropy(
-                class_scores(offset + scale * residual), labels, weight=weight
-            ).item()
-            for scale in _SCALES
-        }
-        scale = min(_SCALES, key=losses.__getitem__)
-        if losses[scale] < self.best_loss and not self.trainer.sanity_checking:
-            self.best_scale = scale
-        self.finish_epoch(losses[scale])
+        weight = self._module[0].class_weight[labels]
+        base = weight * F.cross_entropy(class_scores(offset), labels, reduction="none")
+        best = (float("inf"), 0.0, 0.0)
+        for scale in _SCALES:
+            scores = class_scores(offset + scale * residual)
+            gain = base - weight * F.cross_entropy(scores, labels, reduction="none")
+            error = gain.std().item() / len(gain) ** 0.5
+            loss = (base - gain).sum().item() / weight.sum().item()
+            best = min(best, (loss, scale, gain.mean().item() - _LEAST_GAIN * error))
+        loss, scale, margin = best
+        if self.trainer.sanity_checking or margin > 0:
+            if loss < self.best_loss and not self.trainer.sanity_checking:
+                self.best_scale = scale
+            self.finish_epoch(loss)
+        else:
+            self.finish_epoch(loss, acceptable=False)
 
 
 class DistillPlan(KeepBestPlan):
