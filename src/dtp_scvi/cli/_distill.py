@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dtp_scvi._validate import problem
 from dtp_scvi.cli import _options as opt  # noqa: TC001  (as above)
 from dtp_scvi.cli._guard import guard
 
@@ -49,10 +50,14 @@ def open_teacher(model: Path, data: Path) -> DTPTransformer:
     from dtp_scvi.cli._describe import label_findings, matrix_findings, shape_title
     from dtp_scvi.cli._input import read_cells
     from dtp_scvi.cli._screen import findings
-    from dtp_scvi.model import DTPTransformer
+    from dtp_scvi.model import DTPTransformer, load_model
 
-    genes = DTPTransformer.load(model).genes_.tolist()
-    teacher = DTPTransformer.load(model, in_order(read_cells(data), genes))
+    alone = load_model(model)
+    if not isinstance(alone, DTPTransformer):
+        todo = "Pass the teacher that it was distilled from."
+        msg = problem(f"a DTPTransformer in {model}", f"a {type(alone).__name__}", todo)
+        raise ValueError(msg)
+    teacher = DTPTransformer.load(model, in_order(read_cells(data), alone.genes_.tolist()))
     adata = teacher.adata
     registration = DTPTransformer.registration(adata)
     rows = matrix_findings(adata, registration.layer) + label_findings(registration)

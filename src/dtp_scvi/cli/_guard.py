@@ -31,6 +31,8 @@ _EXPECTED: Final = (
 )
 # Noise of other libraries that no user of a command can act upon.
 _HIDDEN: Final = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+# Arguments whose option has another name.
+_RENAMED: Final = {"n_folds": "folds", "n_members": "members", "programs": "gmt"}
 
 
 @contextmanager
@@ -50,27 +52,30 @@ def guard(ctx: typer.Context, *, debug: bool) -> Iterator[None]:
 
 
 def one_line(error: BaseException, options: Collection[str] = ()) -> str:
-    """Word ``error`` in one line; arguments of functions become options of the command."""
+    """Word ``error`` in one line; arguments of functions become ``options`` of the command."""
     # str(KeyError) is the repr of its message.
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     if isinstance(error, MemoryError):
-        text = f"Out of memory. {text}".strip()
-    head, *example = (text.strip() or type(error).__name__).split("\n")
-    if example and head.endswith("for example:"):
-        # The Python lines that follow are of no use in a shell.
-        head = re.sub(r",? ?for example:$", ".", head)
+        text = f"Out of memory. {text}"
+    head, *rest = (text.strip() or type(error).__name__).split("\n")
+    if any("setup_anndata(" in line for line in rest):
+        # Python lines that mend it are of no use in a shell; the options behind them are.
         usable = [f"--{name}" for name in ("layer", "scale") if name in options]
-        head += f" Options: {', '.join(usable)}." if usable else ""
-        example = []
-    text = " ".join(part.strip() for part in (head, *example) if part.strip())
-    return re.sub(r"`(\w+)`", lambda found: _option(found[1], options) or found[0], text)
+        head = re.sub(r"(, for example)?:$", ".", head.rstrip())
+        rest = [f"Options: {', '.join(usable)}."] if usable else []
+    text = " ".join(part.strip() for part in (head, *rest) if part.strip())
+    text = re.sub(r"`(\w+)`", lambda found: _option(found[1], options) or found[0], text)
+    return re.sub(
+        r"\b(\w+)=(?=[\w'\"])",
+        lambda found: f"{option} " if (option := _option(found[1], options)) else found[0],
+        text,
+    )
 
 
-def _option(name: str, options: Collection[str]) -> str | None:
-    known = {"labels_key", "gene_key", "donor_key", "batch_key", "key_added", *options}
-    aliases = {"n_folds": "folds", "n_members": "members", "programs": "gmt"}
-    name = aliases.get(name, name)
-    return f"--{name.replace('_', '-')}" if name in known and name in options else None
+def _option(argument: str, options: Collection[str]) -> str | None:
+    """Return the option of the command that stands for an argument of a function."""
+    name = _RENAMED.get(argument, argument)
+    return f"--{name.replace('_', '-')}" if name in options else None
 
 
 @contextmanager

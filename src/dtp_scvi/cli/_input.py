@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dtp_scvi._validate import near_matches, problem, shorten
 
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
+
+# Repeated names are handled, and reported, where genes are matched; the columns that two
+# modalities share are no concern of a score.
+_SAID_LATER: Final = (
+    "Variable names are not unique",
+    "Observation names are not unique",
+    "Cannot join columns",
+)
 
 
 def read_cells(path: Path) -> AnnData:
@@ -26,7 +34,9 @@ def read_cells(path: Path) -> AnnData:
 
 def open_cells(path: Path) -> AnnData:
     """Open an ``.h5ad`` file read-only; the matrix stays on disk."""
-    check_hdf5(path, "an AnnData file (.h5ad)")
+    inside = check_hdf5(path, "an AnnData file (.h5ad)")
+    if "X" not in inside:
+        return read_cells(path)  # backed, anndata stumbles over a file without X
     import anndata
 
     with _unreadable(path, "an AnnData file (.h5ad)"):
@@ -66,16 +76,19 @@ def check_file(path: Path, what: str) -> None:
         msg = problem(f"{what} at {path}", "a folder", "Name a file.")
         raise IsADirectoryError(msg)
     if not path.exists():
-        beside = (
-            sorted(item.name for item in path.parent.iterdir()) if path.parent.is_dir() else []
-        )
+        beside = _visible(path.parent) if path.parent.is_dir() else []
         todo = near_matches(path.name, beside) if beside else "There is no such folder."
         msg = problem(f"{what} at {path}", "no such file", todo)
         raise FileNotFoundError(msg)
 
 
-def check_hdf5(path: Path, what: str) -> None:
-    """Raise unless ``path`` is an HDF5 file with ``obs`` and ``var``."""
+def _visible(folder: Path) -> list[str]:
+    names = sorted(item.name for item in folder.iterdir())
+    return [name for name in names if not name.startswith(".")]
+
+
+def check_hdf5(path: Path, what: str) -> list[str]:
+    """Raise unless ``path`` is an HDF5 file with ``obs`` and ``var``; return what it holds."""
     check_file(path, what)
     import h5py
 
@@ -89,6 +102,7 @@ def check_hdf5(path: Path, what: str) -> None:
     if not {"obs", "var"} <= set(inside):
         msg = problem(f"`obs` and `var` in {path.name}", shorten(inside, 10), f"Pass {what}.")
         raise ValueError(msg)
+    return inside
 
 
 @contextmanager
@@ -96,9 +110,8 @@ def _unreadable(path: Path, what: str) -> Iterator[None]:
     """Name the file in whatever a reader raises, and hide what tl.score says better."""
     try:
         with warnings.catch_warnings():
-            # Repeated gene names are handled, and reported, where genes are matched.
-            warnings.filterwarnings("ignore", message="Variable names are not unique")
-            warnings.filterwarnings("ignore", message="Observation names are not unique")
+            for message in _SAID_LATER:
+                warnings.filterwarnings("ignore", message=message)
             yield
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).split("\n")[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003  (typer reads annotations when it runs)
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from dtp_scvi.model import DTPStudent, DTPTransformer
 
-_Missing = Literal["mean", "zero", "error"]
 _TABLES: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
@@ -78,7 +77,7 @@ def score(
                 layer=layer,
                 gene_key=gene_key,
                 key_added=key_added,
-                missing=cast("_Missing", missing.value),
+                missing=missing.value,
                 min_coverage=min_coverage,
                 scale=scale,
                 mod=name,
@@ -173,9 +172,8 @@ def report_scores(adata: AnnData, key_added: str) -> None:
 
     info = adata.uns[key_added]
     low, middle, high = adata.obs[f"{key_added}{SCORE_SUFFIX}"].quantile([0.05, 0.5, 0.95])
-    found = f"{info['coverage']:.1%} of the model's genes, {info['weighted_coverage']:.1%}"
     rows = [
-        ("coverage", f"{found} by importance"),
+        ("importance", f"{info['weighted_coverage']:.1%} of it lies on the genes that were found"),
         ("score", f"median {middle:.3f}, 5–95 % of rows {low:.3f}–{high:.3f}"),
         ("threshold", threshold_text(info.get("threshold", {}))),
     ]

@@ -128,11 +128,13 @@ def _orient(
             else "Check it.",
         )
         raise ValueError(msg)
-    of = f"of {len(genes):,} model genes by"
-    down, across = f"{by_row:,} {of} the first column", f"{by_column:,} {of} the first line"
+    matches = (
+        f"{by_row:,} of {len(genes):,} model genes are named in the first column, "
+        f"{by_column:,} in the first line"
+    )
     if by_row >= by_column:
-        return True, f"Genes are in rows: {down} name, {across}."
-    return False, f"Genes are in columns: {across}, {down}."
+        return True, f"Genes are in rows: {matches}."
+    return False, f"Genes are in columns: {matches}."
 
 
 def _found(names: list[str], genes: list[str]) -> int:

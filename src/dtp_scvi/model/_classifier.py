@@ -40,8 +40,6 @@ from dtp_scvi.model._registration import Registration, check_training_data, read
 from dtp_scvi.module import SparseBatch, one_against_rest, sparse_batch
 
 if TYPE_CHECKING:
-    import scipy.sparse as sp
-
     from dtp_scvi.data import GeneAlignment
 
 Missing = Literal["mean", "zero", "error"]
@@ -177,14 +175,6 @@ class ExpressionClassifier(BaseModelClass):
     def importance_(self) -> np.ndarray:
         """Mean absolute attribution of each gene in the training cells, (n_genes,)."""
         return self.module.importance.cpu().numpy()
-
-    def _arrange(self, matrix: sp.csr_matrix) -> sp.csr_matrix:
-        """Bring columns from the order of ``genes_`` into that of the network."""
-        return matrix
-
-    def _arrange_mask(self, observed: np.ndarray) -> np.ndarray:
-        """Do for a mask over ``genes_`` what ``_arrange`` does for a matrix."""
-        return observed
 
     def _check_trained(self) -> None:
         if not self.is_trained_:
@@ -398,16 +388,14 @@ class ExpressionClassifier(BaseModelClass):
         device = self.module.device
         observed = None
         if missing == "mean" and not alignment.observed.all():
-            mask = self._arrange_mask(alignment.observed).astype(np.float32)
-            observed = torch.from_numpy(mask).to(device)
-        boundaries = self.module.boundaries.cpu().numpy()
+            observed = torch.from_numpy(alignment.observed.astype(np.float32)).to(device)
         kind = scale_kind(scale)
         for block in iter_blocks(matrix, alignment, scale=scale, indices=indices):
-            rows = self._arrange(block.matrix)
+            rows = block.matrix
             step = batch_size or rows.shape[0]
             for start in range(0, rows.shape[0], step):
                 part = slice(start, min(start + step, rows.shape[0]))
-                batch = sparse_batch(rows[part], block.total[part], boundaries, kind)
+                batch = sparse_batch(rows[part], block.total[part], kind)
                 raw = self.module.raw_logits(to_device(batch, device), observed)
                 logits = one_against_rest(raw.double()).cpu().numpy()
                 first = block.rows.start + part.start

@@ -16,7 +16,7 @@ from dtp_scvi._scvi import init_params
 from dtp_scvi._validate import check_positive_int, check_range, problem
 from dtp_scvi.data import Scale, draw_rows, get_matrix, scale_kind
 from dtp_scvi.model._classifier import ExpressionClassifier, check_same_genes
-from dtp_scvi.module import StudentModule, one_against_rest, sorted_columns, sparse_batch
+from dtp_scvi.module import StudentModule, one_against_rest, sparse_batch
 from dtp_scvi.stats import fidelity, logit
 from dtp_scvi.train import (
     DistillPlan,
@@ -37,8 +37,8 @@ from dtp_scvi.train import (
 if TYPE_CHECKING:
     from dtp_scvi.model._transformer import DTPTransformer
 
-_DONOR_CELLS = 500
-_MIXTURES = 8
+_DONOR_CELLS = 250
+_MIXTURES = 12
 _MOST_MIXTURES = 30_000
 _MOST_RIDGE_ROWS = 60_000
 NUISANCE = ("ribosomal", "mitochondrial", "sex", "haemoglobin", "dissociation")
@@ -148,7 +148,7 @@ class DTPStudent(ExpressionClassifier):
     def train(
         self,
         teacher: DTPTransformer | None = None,
-        max_epochs: int = 40,
+        max_epochs: int = 25,
         *,
         indices: np.ndarray | None = None,
         alpha: float = 1.0,
@@ -283,26 +283,17 @@ class DTPStudent(ExpressionClassifier):
         seed: int,
     ) -> Panel:
         """Average attributions per donor and pick the panel."""
-        order = teacher.module.order.cpu().numpy()
-        rows = Rows(
-            sorted_columns(matrix, order),
-            total,
-            np.zeros(matrix.shape[0], np.int64),
-            np.zeros((matrix.shape[0], 1), np.float32),
-            teacher.module.boundaries.cpu().numpy(),
-            scale_kind(scale),
-        )
         rng = np.random.default_rng(seed)
         groups = np.zeros(matrix.shape[0], int) if donors is None else donors
         by_donor, detected = [], []
         for donor in np.unique(groups):
             here = np.flatnonzero(groups == donor)
             here = here[draw_rows(len(here), None, _DONOR_CELLS, rng)]
-            columns = gene_attributions(teacher.module, rows, here, teacher._positive_output)
-            values = np.zeros(len(teacher.genes_))
-            np.add.at(values, order, columns)
-            by_donor.append(values)
-            detected.append(matrix[here].getnnz(axis=0) > 0)
+            rows, output = matrix[here], teacher._positive_output
+            by_donor.append(
+                gene_attributions(teacher.module, rows, total[here], scale_kind(scale), output)
+            )
+            detected.append(rows.getnnz(axis=0) > 0)
         panel = choose_panel(
             np.stack(by_donor),
             np.stack(detected),
@@ -348,8 +339,7 @@ class DTPStudent(ExpressionClassifier):
             train = np.concatenate([train, np.arange(len(which), len(codes))])
         else:
             matrix = matrix[:, panel.genes]
-        boundaries = np.array([0, self.n_genes])
-        return Rows(matrix, total, codes, raw, boundaries, scale_kind(reg.scale)), train, seen
+        return Rows(matrix, total, codes, raw, scale_kind(reg.scale)), train, seen
 
     def _seeded_module(
         self,
@@ -403,13 +393,11 @@ def teacher_outputs(
     Rows are in the order of the teacher's genes.
     """
     module = teacher.module
-    boundaries = module.boundaries.cpu().numpy()
-    live = [m for m, share in enumerate(module.member_scale.tolist()) if share != 0]
     raws, coordinates = [], []
     for start in range(0, matrix.shape[0], 1024):
-        rows = teacher._arrange(matrix[start : start + 1024])
-        batch = sparse_batch(rows, total[start : start + 1024], boundaries, scale_kind(scale))
+        part = slice(start, start + 1024)
+        batch = sparse_batch(matrix[part], total[part], scale_kind(scale))
         raws.append(module.raw_logits(batch).numpy())
-        seen = [module.coordinates(batch, m).flatten(1).numpy() for m in live]
-        coordinates.append(np.hstack([np.empty((rows.shape[0], 0), np.float32), *seen]))
+        seen = [module.coordinates(batch, m).flatten(1).numpy() for m in module.live_members]
+        coordinates.append(np.hstack([np.empty((len(raws[-1]), 0), np.float32), *seen]))
     return np.concatenate(raws).astype(np.float32), np.concatenate(coordinates)

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _N_AXES = 100
 _N_FOLDS = 5
 _MIN_PROGRAM_GENES = 3
-_IMPORTANCE_CELLS = 2000
+_IMPORTANCE_CELLS = 1000
 
 Programs = Mapping[str, Sequence[str]] | str | Path
 
@@ -128,7 +128,7 @@ class DTPTransformer(ExpressionClassifier):
         n_blocks: int = 2,
         n_heads: int = 4,
         d_hidden: int | None = None,
-        dropout: float = 0.2,
+        dropout: float = 0.1,
         gene_dropout: tuple[float, float] = (0.2, 0.5),
         n_members: int = 1,
     ) -> None:
@@ -171,12 +171,6 @@ class DTPTransformer(ExpressionClassifier):
 
     def _fit_module_to(self, state: dict[str, torch.Tensor]) -> None:
         self.module = self._new_module(len(state["order"]))
-
-    def _arrange(self, matrix: sp.csr_matrix) -> sp.csr_matrix:
-        return sorted_columns(matrix, self.module.order.cpu().numpy())
-
-    def _arrange_mask(self, observed: np.ndarray) -> np.ndarray:
-        return observed[self.module.order.cpu().numpy()]
 
     @property
     def history_table_(self) -> pd.DataFrame:
@@ -268,9 +262,11 @@ class DTPTransformer(ExpressionClassifier):
             total,
             codes,
             linear.out_of_fold,
-            self.module.boundaries.numpy(),
             scale_kind(reg.scale),
+            self.module.boundaries.numpy(),
         )
+        sample = draw_rows(len(which), donors, _IMPORTANCE_CELLS, np.random.default_rng(seed))
+        sample_rows, sample_total = matrix[sample], total[sample]
         del log, matrix
         self.train_rows_, self.seed_ = which, seed
         counts = reg.scale.value == "counts"
@@ -308,6 +304,11 @@ class DTPTransformer(ExpressionClassifier):
             self.module.member_scale[member] = plan.best_scale
             self.history_rows_ += table.assign(member=member).to_dict("records")
         self._finish(inner, linear, donors, which, threshold_rule, dict(threshold_kwargs or {}))
+        importance = gene_attributions(
+            self.module, sample_rows, sample_total, self._rows.kind, self._positive_output
+        )
+        self.module.importance.copy_(torch.from_numpy(importance.astype(np.float32)))
+        self._rows, self.is_trained_ = None, True
 
     def _place(
         self,
@@ -362,7 +363,7 @@ class DTPTransformer(ExpressionClassifier):
         rule: str,
         rule_kwargs: dict[str, Any],
     ) -> None:
-        """Choose the threshold on held-out rows; measure importance; record the protocol."""
+        """Choose the threshold on held-out rows; record the protocol."""
         self.module.to("cpu").eval()
         rows, raw = self._held_out(inner)
         scores = class_scores(torch.from_numpy(raw))
@@ -391,13 +392,6 @@ class DTPTransformer(ExpressionClassifier):
             "linear_C": linear.C,
             "member_scale": [float(scale) for scale in self.module.member_scale],
         }
-        rng = np.random.default_rng(self.seed_)
-        chosen = draw_rows(len(which), donors, _IMPORTANCE_CELLS, rng)
-        columns = gene_attributions(self.module, self._rows, chosen, self._positive_output)
-        importance = np.zeros(len(self.genes_))
-        np.add.at(importance, self.module.order.numpy(), columns)
-        self.module.importance.copy_(torch.from_numpy(importance.astype(np.float32)))
-        self.is_trained_ = True
 
     @property
     def _positive_output(self) -> int:
@@ -445,18 +439,13 @@ class DTPTransformer(ExpressionClassifier):
             else self._check_query(adata, None, "auto")
         )
         alignment = self.align(adata)
-        mask = self._arrange_mask(alignment.observed).astype(np.float32)
-        observed = None if alignment.observed.all() else torch.from_numpy(mask)
+        mask = torch.from_numpy(alignment.observed.astype(np.float32))
+        observed = None if alignment.observed.all() else mask
         net = self.module.members[member]
         parts = []
         with torch.inference_mode():
             for block in iter_blocks(matrix, alignment, scale=scale):
-                batch = sparse_batch(
-                    self._arrange(block.matrix),
-                    block.total,
-                    self.module.boundaries.numpy(),
-                    scale_kind(scale),
-                )
+                batch = sparse_batch(block.matrix, block.total, scale_kind(scale))
                 coordinates = self.module.coordinates(batch, member, observed)
                 weights = net.encoder.attention(net.tokens.embed(coordinates))
                 parts.append(weights.mean(dim=(1, 2)).numpy())

@@ -18,9 +18,9 @@ class SparseBatch(TypedDict):
     values: Tensor
     """Nonzeros on the scale of the input, float32, shape (n_nonzeros,)."""
     columns: Tensor
-    """Column of each nonzero, int32, ascending within a row."""
+    """Column of each nonzero, int32."""
     offsets: Tensor
-    """Start of each (row, program) bag, int32, shape (n_rows * n_bags + 1,)."""
+    """Start of each bag, a row or a (row, program), int32, shape (n_rows * n_bags + 1,)."""
     total: Tensor
     """Sum over all genes of the input on the linear scale, float64, shape (n_rows,)."""
     kind: str
@@ -28,10 +28,14 @@ class SparseBatch(TypedDict):
 
 
 def sparse_batch(
-    matrix: sp.csr_matrix, total: np.ndarray, boundaries: np.ndarray, kind: str
+    matrix: sp.csr_matrix, total: np.ndarray, kind: str, boundaries: np.ndarray | None = None
 ) -> SparseBatch:
-    """Wrap CSR rows with sorted columns; ``boundaries`` are the first columns of the bags."""
-    if len(boundaries) == 2:  # one bag a row: the order of its columns does not matter
+    """Wrap CSR rows: one bag a row, or with ``boundaries`` one bag a row and program.
+
+    ``boundaries`` are the first columns of the programs and the number of columns; columns must
+    then be sorted in every row.
+    """
+    if boundaries is None:
         offsets = matrix.indptr
     else:
         offsets = bag_offsets(matrix.indptr, matrix.indices, boundaries)

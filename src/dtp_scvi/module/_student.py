@@ -50,11 +50,6 @@ class StudentModule(BaseModuleClass):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    @property
-    def boundaries(self) -> Tensor:
-        """One bag a row: the first and the last column."""
-        return torch.tensor([0, self.n_genes])
-
     @torch.no_grad()
     def set_basis(self, mean: np.ndarray, sd: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> None:
         """Start the linear skip at ``weight`` (n_genes, n_outputs) on standardised genes."""

@@ -77,7 +77,7 @@ class TransformerModule(BaseModuleClass):
         n_heads: int = 4,
         n_blocks: int = 2,
         d_hidden: int = 128,
-        dropout: float = 0.2,
+        dropout: float = 0.1,
         gene_dropout: tuple[float, float] = (0.2, 0.5),
     ) -> None:
         super().__init__()
@@ -120,16 +120,43 @@ class TransformerModule(BaseModuleClass):
             member.tokens.programs.copy_(torch.from_numpy(programs))
             member.tokens.mean.copy_(self.mean)
 
-    def _bags(self, tensors: SparseBatch, weight: Tensor) -> Tensor:
-        """Sum ``weight`` over (row, program): (n_rows, n_programs + 1, n_columns of weight)."""
-        per_row = tensors["offsets"][:: self.n_programs + 1].diff().long()
-        values = log_normalize(tensors["values"], per_row, tensors["total"], tensors["kind"])
-        sums = SparseBagSum.apply(weight, values, tensors["columns"], tensors["offsets"])
-        return sums.view(len(per_row), self.n_programs + 1, -1)
+    def projection(self, members: list[int]) -> Tensor:
+        """Lay linear and token weights side by side, by gene: (n_genes, n_outputs + M·K·r)."""
+        n_genes, n_columns = len(self.importance), len(self.order)
+        parts = [self.mean.new_zeros(n_genes, self.n_outputs).index_add_(
+            0, self.order, self.linear_weight
+        )]
+        column = torch.arange(n_columns, device=self.mean.device)
+        for m in members:
+            tokens = self.members[m].tokens
+            spread = tokens.weight.new_zeros(
+                n_columns, self.n_programs + 1, tokens.weight.shape[1]
+            )
+            spread[column, tokens.programs] = tokens.weight
+            flat = spread[:, : self.n_programs].flatten(1)
+            parts.append(flat.new_zeros(n_genes, flat.shape[1]).index_add_(0, self.order, flat))
+        return torch.cat(parts, dim=1)
 
-    def _linear(self, sums: Tensor, observed: Tensor | None) -> Tensor:
-        seen = self.mean if observed is None else self.mean * observed
-        return self.linear_bias + sums.sum(dim=1) - seen @ self.linear_weight
+    def row_sums(
+        self, tensors: SparseBatch, members: list[int], observed: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return linear outputs and each member's coordinates of rows in the order of genes."""
+        values = log_normalize(
+            tensors["values"], tensors["offsets"].diff().long(), tensors["total"], tensors["kind"]
+        )
+        weight = self.projection(members)
+        sums = SparseBagSum.apply(weight, values, tensors["columns"], tensors["offsets"])
+        seen = None if observed is None else observed[self.order]
+        centre = self.mean if seen is None else self.mean * seen
+        linear = self.linear_bias + sums[:, : self.n_outputs] - centre @ self.linear_weight
+        parts = sums[:, self.n_outputs :].chunk(max(1, len(members)), dim=1)
+        coordinates = [
+            self.members[m].tokens.coordinates(
+                part.unflatten(1, (self.n_programs, -1)), seen
+            )
+            for m, part in zip(members, parts, strict=False)
+        ]
+        return linear, coordinates
 
     def _get_inference_input(self, tensors: SparseBatch) -> dict[str, SparseBatch]:
         return {"tensors": tensors}
@@ -141,19 +168,23 @@ class TransformerModule(BaseModuleClass):
         """Return nothing: a classifier generates no data."""
         return {}
 
+    @property
+    def live_members(self) -> list[int]:
+        """Members whose residual is part of the score."""
+        return [m for m, scale in enumerate(self.member_scale.tolist()) if scale != 0]
+
     def inference(
         self, tensors: SparseBatch, observed: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Return the raw linear and residual outputs, each (n_rows, n_outputs)."""
-        live = [m for m, scale in enumerate(self.member_scale.tolist()) if scale != 0]
-        weights = [self.linear_weight, *(self.members[m].tokens.weight for m in live)]
-        sums = self._bags(tensors, torch.cat(weights, dim=1))
-        parts = sums.split([w.shape[1] for w in weights], dim=2)
-        linear = self._linear(parts[0], observed)
+        """Return the raw linear and residual outputs, each (n_rows, n_outputs).
+
+        Rows hold the genes in the model's order, one bag a row; ``observed`` is a mask over genes.
+        """
+        live = self.live_members
+        linear, coordinates = self.row_sums(tensors, live, observed)
         residual = torch.zeros_like(linear)
-        for m, part in zip(live, parts[1:], strict=True):
-            output = self.members[m](part[:, : self.n_programs], observed)
-            residual = residual + self.member_scale[m] * output
+        for m, part in zip(live, coordinates, strict=True):
+            residual = residual + self.member_scale[m] * self.members[m].from_coordinates(part)
         return {"linear": linear, "residual": residual / len(self.members)}
 
     def raw_logits(self, tensors: SparseBatch, observed: Tensor | None = None) -> Tensor:
@@ -165,19 +196,24 @@ class TransformerModule(BaseModuleClass):
         self, tensors: SparseBatch, member: int, observed: Tensor | None = None
     ) -> Tensor:
         """Return one member's program coordinates, (n_rows, n_programs, n_components)."""
-        tokens = self.members[member].tokens
-        sums = self._bags(tensors, tokens.weight)[:, : self.n_programs]
-        return tokens.coordinates(sums, observed)
+        return self.row_sums(tensors, [member], observed)[1][0]
 
     def member_residual(self, tensors: SparseBatch, member: int) -> Tensor:
-        """Return one member's residual; in training mode a random set of genes is hidden."""
+        """Return one member's residual; in training mode a random set of genes is hidden.
+
+        Rows hold the columns sorted by program, one bag a row and program: that is the layout in
+        which the gradient of the token weights is cheap.
+        """
         net = self.members[member]
         weight, observed = net.tokens.weight, None
         if self.training and self.gene_dropout[1] > 0:
             rate = torch.empty((), device=weight.device).uniform_(*self.gene_dropout)
             observed = (torch.rand(weight.shape[0], device=weight.device) >= rate).float()
             weight = weight * observed[:, None]
-        sums = self._bags(tensors, weight)[:, : self.n_programs]
+        per_row = tensors["offsets"][:: self.n_programs + 1].diff().long()
+        values = log_normalize(tensors["values"], per_row, tensors["total"], tensors["kind"])
+        sums = SparseBagSum.apply(weight, values, tensors["columns"], tensors["offsets"])
+        sums = sums.view(len(per_row), self.n_programs + 1, -1)[:, : self.n_programs]
         return net(sums, observed)
 
     def loss(

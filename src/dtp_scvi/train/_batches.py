@@ -17,7 +17,7 @@ from dtp_scvi.module import sparse_batch
 
 @dataclass(frozen=True)
 class Rows:
-    """What a network is trained on: columns sorted by program, on the scale of the input."""
+    """What a network is trained on, on the scale of the input."""
 
     matrix: sp.csr_matrix
     total: np.ndarray
@@ -25,9 +25,10 @@ class Rows:
     """Class of each row, -1 for rows without one."""
     offset: np.ndarray
     """Raw outputs that a residual is added to, or that a student imitates; (n_rows, n_outputs)."""
-    boundaries: np.ndarray
-    kind: str = "linear"
+    kind: str
     """How values are stored: "linear", "log1p" or "log2p1"."""
+    boundaries: np.ndarray | None = None
+    """First columns of the programs and the number of columns, where columns are sorted so."""
 
     def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
         """Return these rows as tensors."""
@@ -49,7 +50,7 @@ class Rows:
     def _tensors(
         self, matrix: sp.csr_matrix, total: np.ndarray, rows: np.ndarray
     ) -> dict[str, Tensor]:
-        batch = dict(sparse_batch(matrix, total, self.boundaries, self.kind))
+        batch = dict(sparse_batch(matrix, total, self.kind, self.boundaries))
         batch["labels"] = torch.from_numpy(self.labels[rows].astype(np.int64))
         batch["offset"] = torch.from_numpy(self.offset[rows])
         return batch

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy import linalg
 
-_PENALTY = 1e-2
+_PENALTY = 0.05
 _LEAST_SD = 1e-2
 
 

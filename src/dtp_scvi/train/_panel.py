@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 import torch
 
 from dtp_scvi._validate import check_one_of, problem
 from dtp_scvi.data import nuisance_genes
-from dtp_scvi.module import SparseBatch, TransformerModule
+from dtp_scvi.module import ResidualNet, SparseBatch, TransformerModule, sparse_batch
 from dtp_scvi.nn import log_normalize
-from dtp_scvi.train._batches import Rows
 
 _PATH_STEPS = 8
 _HALF_SAMPLES = 50
@@ -21,76 +21,83 @@ _LEAST_DONORS = 0.8
 
 
 def gene_attributions(
-    module: TransformerModule, rows: Rows, which: np.ndarray, output: int, *, batch_size: int = 256
+    module: TransformerModule,
+    matrix: sp.csr_matrix,
+    total: np.ndarray,
+    kind: str,
+    output: int,
+    *,
+    batch_size: int = 256,
 ) -> np.ndarray:
-    r"""Return the mean absolute integrated gradients of each column, (n_columns,).
+    r"""Return the mean absolute integrated gradients of each gene, (n_genes,).
 
     The baseline is the training mean. Programs are linear in their genes, so the path integral
     is taken over the few program coordinates and spread exactly over the genes:
 
     .. math:: a_g = (x_g - \mu_g) \left(w_g + \sum_m \frac{s_m}{M}
-              \sum_r W_{gr} \int_0^1 \frac{\partial f_m}{\partial c_r}(t c)\, dt\right)
+              \sum_{kr} W^{(m)}_{gkr} \int_0^1 \frac{\partial f_m}{\partial c_{kr}}(t c)\, dt\right)
 
     Parameters
     ----------
     module
         A trained teacher network, in evaluation mode.
-    rows
-        Training rows, columns in the order of the network.
-    which
-        Rows to use.
+    matrix
+        Rows with the genes in the order of the network, on the scale of the input.
+    total
+        Sum of each row on the linear scale.
+    kind
+        How values are stored: ``"linear"``, ``"log1p"`` or ``"log2p1"``.
     output
         Raw output to explain.
+    batch_size
+        Rows per step.
 
     References
     ----------
     Sundararajan et al., Axiomatic attribution for deep networks, ICML 2017.
     """
-    total = np.zeros(rows.matrix.shape[1])
-    mean = module.mean.numpy()
-    programs = module.members[0].tokens.programs.numpy()
-    for start in range(0, len(which), batch_size):
-        chosen = which[start : start + batch_size]
-        batch = rows.batch(chosen)
-        slope = np.tile(module.linear_weight[:, output].numpy(), (len(chosen), 1))
-        for m, scale in enumerate(module.member_scale.tolist()):
-            if scale == 0:
-                continue
-            gradient = _path_gradient(module, batch, m, output)
-            # Genes of no program read the row of zeros at the end.
-            padded = np.concatenate([gradient, np.zeros_like(gradient[:, :1])], axis=1)
-            weight = module.members[m].tokens.weight.detach().numpy()
-            share = scale / len(module.members)
-            for r in range(weight.shape[1]):
-                slope += share * padded[:, programs, r] * weight[:, r]
-        values = _log_values(module, batch, len(chosen))
-        total += np.abs((values - mean) * slope).sum(axis=0)
-    return total / max(1, len(which))
+    sums = torch.zeros(matrix.shape[1], dtype=torch.float64)
+    for start in range(0, matrix.shape[0], batch_size):
+        rows = slice(start, start + batch_size)
+        batch = sparse_batch(matrix[rows], total[rows], kind)
+        sums += row_attributions(module, batch, output).abs().sum(dim=0).double()
+    return (sums / max(1, matrix.shape[0])).numpy()
 
 
-def _path_gradient(
-    module: TransformerModule, batch: SparseBatch, member: int, output: int
-) -> np.ndarray:
+def row_attributions(module: TransformerModule, batch: SparseBatch, output: int) -> torch.Tensor:
+    """Return the signed integrated gradients of each row, (n_rows, n_genes).
+
+    A row sums to the difference between its raw output and that of the training mean, up to the
+    error of the path integral.
+    """
+    live = module.live_members
     with torch.no_grad():
-        coordinates = module.coordinates(batch, member)
+        weight = module.projection(live)
+        _, coordinates = module.row_sums(batch, live)
+        lengths = batch["offsets"].diff().long()
+        values = log_normalize(batch["values"], lengths, batch["total"], batch["kind"])
+        dense = torch.zeros(len(lengths), weight.shape[0])
+        row = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+        dense[row, batch["columns"].long()] = values
+        mean = torch.zeros(weight.shape[0])
+        mean[module.order] = module.mean
+    slope = weight[:, output].detach()[None, :]
+    parts = weight[:, module.n_outputs :].detach().chunk(max(1, len(live)), dim=1)
+    for m, part, own in zip(live, parts, coordinates, strict=False):
+        share = float(module.member_scale[m]) / len(module.members)
+        gradient = _path_gradient(module.members[m], own, output).flatten(1)
+        slope = slope + share * gradient @ part.T
+    return (dense - mean) * slope
+
+
+def _path_gradient(net: ResidualNet, coordinates: torch.Tensor, output: int) -> torch.Tensor:
     gradient = torch.zeros_like(coordinates)
     # Midpoints of the path integrate with an error of second order.
     for t in (np.arange(_PATH_STEPS) + 0.5) / _PATH_STEPS:
         point = (coordinates * float(t)).requires_grad_()
-        raw = module.members[member].from_coordinates(point)[:, output].sum()
+        raw = net.from_coordinates(point)[:, output].sum()
         gradient += torch.autograd.grad(raw, point)[0]
-    return (gradient / _PATH_STEPS).numpy()
-
-
-def _log_values(
-    module: TransformerModule, batch: SparseBatch, n_rows: int
-) -> np.ndarray:
-    lengths = batch["offsets"][:: module.n_programs + 1].diff().long()
-    values = log_normalize(batch["values"], lengths, batch["total"], batch["kind"])
-    dense = torch.zeros(n_rows, len(module.mean))
-    row = torch.repeat_interleave(torch.arange(n_rows), lengths)
-    dense[row, batch["columns"].long()] = values
-    return dense.numpy()
+    return gradient / _PATH_STEPS
 
 
 @dataclass(frozen=True)
