@@ -34,4 +34,4 @@ def log_normalize(values: Tensor, lengths: Tensor, total: Tensor, kind: str) -> 
         values = torch.expm1(values * math.log(2.0))
     # A row without counts has no nonzeros, so its factor is never used.
     factor = (TARGET_SUM / total.double().clamp_min(1e-12)).to(values.dtype)
-    return torch.log1p(values * torch.repeat_interleave(factor, lengths))
+    return torch.log1p(values * torch.repeat_interleave(factor, lengths, output_size=len(values)))
