@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
-from scvi.data import AnnDataManager
 from scvi.data.fields import CategoricalObsField
 from scvi.model.base import BaseModelClass
 
 from dtp_scvi._validate import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from anndata import AnnData
+    from scvi.data import AnnDataManager
+
+
+def label_text(column: pd.Series) -> np.ndarray:
+    """Return a column as text; 1.0 and 1 are the same class, stored as categories or not."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if pd.api.types.is_float_dtype(column) and (column == column.round()).all():
+        column = column.astype(np.int64)
+    return column.astype(str).to_numpy()
 
 
 class StringLabelsField(CategoricalObsField):
@@ -26,11 +38,11 @@ class StringLabelsField(CategoricalObsField):
     """
 
     def _get_original_column(self, adata: AnnData) -> np.ndarray:
-        return super()._get_original_column(adata).astype(str)
+        return label_text(adata.obs[self._original_attr_key])
 
     def register_field(self, adata: AnnData) -> dict[str, Any]:
         """Write the codes to ``obs["_scvi_<key>"]`` and return the classes in sorted order."""
-        column = pd.Categorical(adata.obs[self._original_attr_key].astype(str))
+        column = pd.Categorical(self._get_original_column(adata))
         adata.obs[self.attr_key] = column.codes.astype(np.int64)
         return {
             self.CATEGORICAL_MAPPING_KEY: np.asarray(column.categories, dtype=object),
@@ -56,6 +68,17 @@ def manager_of(cls: type[BaseModelClass], adata: AnnData) -> AnnDataManager:
     return manager
 
 
+def leave_original(family: type[BaseModelClass], adata: AnnData) -> None:
+    """Drop the id that a copy took along from an AnnData that a class of ``family`` knows.
+
+    scvi-tools finds a registration by this id, so the copy's would take the original's place.
+    """
+    name = adata.uns.get("_scvi_uuid")
+    managers = [cls._setup_adata_manager_store.get(name) for cls in family.__subclasses__()]
+    if any(manager is not None and manager.adata is not adata for manager in managers):
+        del adata.uns["_scvi_uuid"]
+
+
 def setup_args(registry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments ``setup_anndata`` was called with."""
     return dict(registry["setup_args"])
@@ -71,7 +94,11 @@ def quiet_training() -> Iterator[None]:
     """Silence, for one fit, what Lightning says about settings that are chosen on purpose."""
     loggers = [
         logging.getLogger(name)
-        for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+        for name in (
+            "lightning.pytorch",
+            "lightning.fabric",
+            "lightning.pytorch.utilities.rank_zero",
+        )
     ]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 def problem(expected: str, found: str, todo: str) -> str:
@@ -15,9 +17,9 @@ def problem(expected: str, found: str, todo: str) -> str:
 
 def shorten(names: Iterable[object], limit: int = 5) -> str:
     """Join a few names for a message and count the rest."""
-    names = [str(name) for name in names]
-    shown = ", ".join(names[:limit])
-    return f"{shown} and {len(names) - limit:,} more" if len(names) > limit else shown or "none"
+    words = [str(name) for name in names]
+    shown = ", ".join(words[:limit])
+    return f"{shown} and {len(words) - limit:,} more" if len(words) > limit else shown or "none"
 
 
 def near_matches(name: str, available: Iterable[object]) -> str:
@@ -30,7 +32,9 @@ def near_matches(name: str, available: Iterable[object]) -> str:
 def check_key(table: Mapping[Any, Any] | Any, key: str, where: str, argument: str) -> None:
     """Raise ``KeyError`` unless ``key`` is a column of ``table``; ``where`` is e.g. ``adata.obs``."""
     if key not in table:
-        msg = problem(f"`{argument}` to name a key of {where}", repr(key), near_matches(key, table))
+        msg = problem(
+            f"`{argument}` to name a key of {where}", repr(key), near_matches(key, table)
+        )
         raise KeyError(msg)
 
 
@@ -64,5 +68,7 @@ def check_range(
 def check_positive_int(value: int, argument: str) -> None:
     """Raise ``ValueError`` unless ``value`` is a whole number above zero."""
     if isinstance(value, bool) or int(value) != value or value < 1:
-        msg = problem(f"`{argument}` to be a whole number >= 1", repr(value), f"Change `{argument}`.")
+        msg = problem(
+            f"`{argument}` to be a whole number >= 1", repr(value), f"Change `{argument}`."
+        )
         raise ValueError(msg)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import anndata as ad
 import pytest
@@ -10,7 +9,8 @@ from typer.testing import CliRunner
 import dtp_scvi as dtp
 from dtp_scvi.cli import app
 
-SETUP = ["--labels-key", "state", "--positive", "drug_tolerant", "--donor-key", "donor"]
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Run(NamedTuple):

@@ -79,7 +79,9 @@ def test_arguments_become_options_where_the_command_has_them():
 
 
 def test_renamed_arguments_and_assignments_become_options():
-    found = one_line(ValueError("`n_folds` too high. Pass positive='a', n=3."), {"folds", "positive"})
+    found = one_line(
+        ValueError("`n_folds` too high. Pass positive='a', n=3."), {"folds", "positive"}
+    )
     assert found == "--folds too high. Pass --positive 'a', n=3."
 
 

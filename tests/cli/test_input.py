@@ -66,9 +66,9 @@ def modalities(*names: str) -> MuData:
 def test_a_modality_needs_no_name_where_it_is_alone():
     assert _input.check_modality(modalities("rna"), None) == "rna"
     assert _input.check_modality(modalities("rna", "adt"), "adt") == "adt"
-    with pytest.raises(KeyError, match="found None. Available: rna, adt"):
+    with pytest.raises(KeyError, match=r"found None\. Available: rna, adt"):
         _input.check_modality(modalities("rna", "adt"), None)
-    with pytest.raises(KeyError, match="found 'rn'. Did you mean rna"):
+    with pytest.raises(KeyError, match=r"found 'rn'\. Did you mean rna"):
         _input.check_modality(modalities("rna", "adt"), "rn")
 
 

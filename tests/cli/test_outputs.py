@@ -76,7 +76,9 @@ def test_overwrite_that_fails_keeps_the_earlier_result(tmp_path):
 
 def test_a_folder_can_not_take_the_place_of_a_file(tmp_path):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(FileExistsError, match="Expected the output to be a folder; found the file"):
+    with pytest.raises(
+        FileExistsError, match="Expected the output to be a folder; found the file"
+    ):
         enter(new_folder(tmp_path / "out", overwrite=True, holds="a"))
 
 
@@ -121,7 +123,9 @@ def test_a_folder_is_no_file(tmp_path):
 def test_the_parent_has_to_be_a_folder(tmp_path, kind):
     if kind == "file":
         (tmp_path / "x").write_text("")
-    with pytest.raises(NotADirectoryError, match=f"found {'the file' if kind == 'file' else 'no'}"):
+    with pytest.raises(
+        NotADirectoryError, match=f"found {'the file' if kind == 'file' else 'no'}"
+    ):
         enter(new_file(tmp_path / "x" / "out.csv", (".csv",)))
     with pytest.raises(NotADirectoryError, match="Create the folder first"):
         enter(new_folder(tmp_path / "x" / "out", overwrite=False, holds="a"))
@@ -138,5 +142,7 @@ def test_a_place_without_permission_is_named(tmp_path, monkeypatch):
         new_file(tmp_path / "out.csv", (".csv",)),
         new_folder(tmp_path / "out", overwrite=False, holds="a"),
     ):
-        with pytest.raises(PermissionError, match="allowed to write to .*; found Permission denied"):
+        with pytest.raises(
+            PermissionError, match=r"allowed to write to .*; found Permission denied"
+        ):
             enter(manager)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import math
 
@@ -38,7 +39,7 @@ def differences() -> pd.DataFrame:
 
 
 def printed(tables, width: int) -> str:
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console = Console(width=width, record=True, file=io.StringIO())
     for table in tables:
         console.print(table)
     return console.export_text()

@@ -33,10 +33,12 @@ def distill(
 ) -> None:
     """Distil a student from a teacher on its training cells; columns are the teacher's own."""
     with guard(ctx, debug=debug):
+        from dtp_scvi.cli._input import check_file
         from dtp_scvi.cli._outputs import MODEL_FILE, new_folder
         from dtp_scvi.cli._screen import say
 
         with new_folder(out, overwrite=overwrite, holds=MODEL_FILE) as room:
+            check_file(data)  # before anything heavy is loaded
             teacher = open_teacher(model, data)
             limits = {} if max_epochs is None else {"max_epochs": max_epochs}
             student = teacher.distill(n_genes, seed=seed, verbose=not quiet, **limits)

@@ -61,11 +61,13 @@ def evaluate(
         "scale": scale,
     }
     with guard(ctx, debug=debug):
+        from dtp_scvi.cli._input import check_file
         from dtp_scvi.cli._outputs import new_file
         from dtp_scvi.cli._results import evaluation_content, show_evaluation, write_json
         from dtp_scvi.cli._screen import say
 
         with nullcontext() if json is None else new_file(json, (".json",)) as part:
+            check_file(data)  # before anything heavy is loaded
             uns = _cross_validate(
                 data,
                 setup,

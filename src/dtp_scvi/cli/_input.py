@@ -70,7 +70,7 @@ def check_no_modality(path: Path, mod: str | None) -> None:
         raise ValueError(msg)
 
 
-def check_file(path: Path, what: str) -> None:
+def check_file(path: Path, what: str = "a file") -> None:
     """Raise unless there is a file at ``path``."""
     if path.is_dir():
         msg = problem(f"{what} at {path}", "a folder", "Name a file.")

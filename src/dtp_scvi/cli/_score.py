@@ -59,11 +59,13 @@ def score(
 ) -> None:
     """Score cells or bulk samples; no label, donor or batch column is needed."""
     with guard(ctx, debug=debug):
+        from dtp_scvi.cli._input import check_file
         from dtp_scvi.cli._outputs import new_file
         from dtp_scvi.cli._screen import say
 
         _check_distinct(data, out)
         with new_file(out, _output_suffixes(data)) as part:
+            check_file(data)  # before anything heavy is loaded
             from dtp_scvi import tl
             from dtp_scvi.model import load_model
 

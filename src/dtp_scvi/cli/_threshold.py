@@ -35,7 +35,11 @@ Negatives = Annotated[
 def threshold_arguments(
     adata: AnnData, rule: Rule, *, target: float | None, fixed: float | None, negatives: str | None
 ) -> dict[str, Any]:
-    """Return ``threshold_rule`` and ``threshold_kwargs`` as the library takes them."""
+    """Return ``threshold_rule`` and ``threshold_kwargs`` as the library takes them.
+
+    ``adata`` is set up for :class:`~dtp_scvi.model.DTPTransformer`; ``negatives`` picks among its
+    rows outside the positive class.
+    """
     given: dict[str, Any] = {"target": target, "fixed": fixed}
     if negatives is not None:
         given["negatives"] = _rows(adata, negatives)
@@ -50,9 +54,13 @@ def _rows(adata: AnnData, text: str) -> Any:
         msg = problem("`negatives` as COLUMN=VALUE", repr(text), "Name a column and a value.")
         raise ValueError(msg)
     check_key(adata.obs, column, "adata.obs", "negatives")
-    values = adata.obs[column].astype(str)
-    if not (values == value).any():
-        options = near_matches(value, values.unique())
-        msg = problem(f"`negatives` to name a value of {column!r}", repr(value), options)
+    from dtp_scvi.model import DTPTransformer
+
+    values = adata.obs[column].astype(str).to_numpy()
+    negative = ~DTPTransformer.registration(adata).is_positive
+    if not (values[negative] == value).any():
+        options = near_matches(value, sorted(set(values[negative])))
+        found = f"no negative row with {value!r}"
+        msg = problem(f"`negatives` to name a value of {column!r}", found, options)
         raise ValueError(msg)
-    return (values == value).to_numpy()
+    return negative & (values == value)

@@ -50,10 +50,12 @@ def train(
         "scale": scale,
     }
     with guard(ctx, debug=debug):
+        from dtp_scvi.cli._input import check_file
         from dtp_scvi.cli._outputs import MODEL_FILE, new_folder
         from dtp_scvi.cli._screen import say
 
         with new_folder(out, overwrite=overwrite, holds=MODEL_FILE) as room:
+            check_file(data)  # before anything heavy is loaded
             adata = read_and_set_up(data, setup)
             model = _teach(
                 adata,

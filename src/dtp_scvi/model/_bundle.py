@@ -8,16 +8,29 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dtp_scvi._validate import problem
+from dtp_scvi._validate import problem, shorten
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = 1
 _WEIGHTS, _META = "model.safetensors", "model.json"
+_NEEDED = (
+    "class",
+    "init_params",
+    "registry",
+    "registered_genes",
+    "genes",
+    "threshold",
+    "seed",
+    "attributes",
+    "sha256",
+)
 
 
 def weights_hash(state: dict[str, torch.Tensor]) -> str:
@@ -33,13 +46,31 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     """Raise unless a model directory may be written at ``path``."""
     if path.exists() and not overwrite:
         msg = problem(
-            "a directory that does not exist yet", f"{path}", "Pass overwrite=True, or another name."
+            "a directory that does not exist yet",
+            f"{path}",
+            "Pass overwrite=True, or another name.",
         )
         raise FileExistsError(msg)
     if path.is_file():
         msg = problem("a directory", f"the file {path}", "Name another path.")
         raise FileExistsError(msg)
-    parent = next(p for p in (path, *path.parents) if p.exists())
+    # What is replaced is deleted, so it has to be a model and nothing else.
+    foreign = (
+        sorted(p.name for p in path.iterdir() if p.name not in (_WEIGHTS, _META))
+        if path.exists()
+        else []
+    )
+    if foreign:
+        msg = problem(
+            f"nothing but a saved model in {path}",
+            f"{len(foreign):,} other names ({shorten(foreign)})",
+            "Name another path; overwriting would delete them.",
+        )
+        raise FileExistsError(msg)
+    parent = next(p for p in path.parents if p.exists())
+    if not parent.is_dir():
+        msg = problem(f"a directory at {parent}", "a file", "Name another path.")
+        raise NotADirectoryError(msg)
     if not os.access(parent, os.W_OK):
         msg = problem(f"to be allowed to write in {parent}", "no permission", "Name another path.")
         raise PermissionError(msg)
@@ -60,11 +91,16 @@ def write_bundle(
         room.chmod(0o755)
         if path.exists():
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-            os.replace(path, old / "old")
-            os.replace(room, path)
-            shutil.rmtree(old)
+            path.replace(old / "old")
+            try:
+                room.replace(path)
+            except OSError:
+                (old / "old").replace(path)
+                raise
+            finally:
+                shutil.rmtree(old)
         else:
-            os.replace(room, path)
+            room.replace(path)
     finally:
         shutil.rmtree(room, ignore_errors=True)
 
@@ -92,6 +128,12 @@ def read_meta(path: Path) -> dict[str, Any]:
         found = meta.get("format") if isinstance(meta, dict) else type(meta).__name__
         msg = problem(
             f"format {FORMAT} in {path / _META}", f"{found!r}", "Update dtp_scvi, or train again."
+        )
+        raise ValueError(msg)
+    absent = [name for name in _NEEDED if name not in meta]
+    if absent:
+        msg = problem(
+            f"{', '.join(absent)} in {path / _META}", "an incomplete file", "Copy it again."
         )
         raise ValueError(msg)
     return meta

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -12,7 +11,6 @@ import pandas as pd
 import scipy
 import scvi
 import torch
-from anndata import AnnData
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
@@ -22,8 +20,14 @@ from dtp_scvi import __version__
 from dtp_scvi._constants import RESEARCH_USE
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import progress
-from dtp_scvi._scvi import StringLabelsField, manager_of, setup_args, setup_method_args
-from dtp_scvi._validate import check_one_of, check_positive_int, problem
+from dtp_scvi._scvi import (
+    StringLabelsField,
+    leave_original,
+    manager_of,
+    setup_args,
+    setup_method_args,
+)
+from dtp_scvi._validate import check_one_of, check_positive_int, problem, shorten
 from dtp_scvi.data import (
     Scale,
     align_genes,
@@ -40,6 +44,10 @@ from dtp_scvi.model._registration import Registration, check_training_data, read
 from dtp_scvi.module import SparseBatch, one_against_rest, sparse_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anndata import AnnData
+
     from dtp_scvi.data import GeneAlignment
 
 Missing = Literal["mean", "zero", "error"]
@@ -69,14 +77,15 @@ class ExpressionClassifier(BaseModelClass):
     _saved: ClassVar[tuple[str, ...]] = ()
     """Attributes, JSON-able, that a subclass saves beside the common ones."""
 
-    def __init__(self, adata: AnnData | None = None, registry: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, adata: AnnData | None = None, registry: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(adata, registry)
         fields = self.registry_["field_registries"]
-        mapping = fields[REGISTRY_KEYS.LABELS_KEY]["state_registry"]["categorical_mapping"]
         arguments = setup_args(self.registry_)
         names = fields[REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"]
         self.genes_ = np.asarray(names, dtype=str)
-        self.classes_ = [str(name) for name in mapping]
+        self.classes_ = _classes_of(self.registry_)
         self.positive_ = str(arguments["positive"])
         self.scale_ = str(arguments["scale"])
         self.threshold_: dict[str, Any] = {}
@@ -130,7 +139,7 @@ class ExpressionClassifier(BaseModelClass):
         ...     cells, "state", positive="drug_tolerant", layer="counts", donor_key="donor"
         ... )
         """
-        arguments = {
+        arguments: dict[str, Any] = {
             "labels_key": labels_key,
             "positive": positive,
             "layer": layer,
@@ -140,6 +149,7 @@ class ExpressionClassifier(BaseModelClass):
         }
         found = check_training_data(adata, **arguments)
         arguments |= {"positive": found.positive, "scale": str(found.scale)}
+        leave_original(ExpressionClassifier, adata)
         manager = AnnDataManager(
             fields=[
                 LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
@@ -402,7 +412,9 @@ class ExpressionClassifier(BaseModelClass):
                 yield slice(first, first + len(logits)), logits
 
     def _meta(self) -> dict[str, Any]:
-        registry = {key: value for key, value in self.registry_.items() if key != "field_registries"}
+        registry = {
+            key: value for key, value in self.registry_.items() if key != "field_registries"
+        }
         fields = {}
         for name, field in self.registry_["field_registries"].items():
             state = {k: v for k, v in field["state_registry"].items() if k != "column_names"}
@@ -488,6 +500,7 @@ class ExpressionClassifier(BaseModelClass):
         else:
             check_same_genes(adata, meta["registered_genes"])
             arguments = setup_args(registry)
+            check_same_classes(adata, arguments, _classes_of(registry))
             cls.setup_anndata(adata, **arguments)
             model = cls(adata, **meta["init_params"])
         model._restore(meta, state)
@@ -511,8 +524,13 @@ def to_device(batch: SparseBatch, device: torch.device) -> SparseBatch:
     """Move the tensors of a batch."""
     if device.type == "cpu":
         return batch
-    moved = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-    return SparseBatch(**moved)
+    return SparseBatch(
+        values=batch["values"].to(device),
+        columns=batch["columns"].to(device),
+        offsets=batch["offsets"].to(device),
+        total=batch["total"].to(device),
+        kind=batch["kind"],
+    )
 
 
 def check_same_genes(adata: AnnData, genes: list[str]) -> None:
@@ -528,6 +546,23 @@ def check_same_genes(adata: AnnData, genes: list[str]) -> None:
         "Run adata = adata[:, model_genes].copy(), or load without adata: scoring needs none.",
     )
     raise ValueError(msg)
+
+
+def check_same_classes(adata: AnnData, arguments: dict[str, Any], classes: list[str]) -> None:
+    """Raise unless the labels of an AnnData have the classes of the training data."""
+    found = read_registration(adata, arguments).classes
+    if list(found) != classes:
+        msg = problem(
+            f"the classes {', '.join(classes)} in adata.obs[{arguments['labels_key']!r}]",
+            shorten(found),
+            "Pass the training data, or load without adata: scoring needs none.",
+        )
+        raise ValueError(msg)
+
+
+def _classes_of(registry: dict[str, Any]) -> list[str]:
+    labels = registry["field_registries"][REGISTRY_KEYS.LABELS_KEY]
+    return [str(name) for name in labels["state_registry"]["categorical_mapping"]]
 
 
 def versions() -> dict[str, str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from anndata import AnnData
+from typing import TYPE_CHECKING
 
 from dtp_scvi._validate import problem
 from dtp_scvi.model._bundle import read_meta
-from dtp_scvi.model._classifier import ExpressionClassifier
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.model._transformer import DTPTransformer
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from dtp_scvi.model._classifier import ExpressionClassifier
 
 _CLASSES: dict[str, type[ExpressionClassifier]] = {
     cls.__name__: cls for cls in (DTPTransformer, DTPStudent)
@@ -41,7 +44,9 @@ def load_model(dir_path: str | Path, adata: AnnData | None = None) -> Expression
     name = read_meta(Path(dir_path)).get("class")
     if name not in _CLASSES:
         msg = problem(
-            f"a model of class {' or '.join(_CLASSES)} in {dir_path}", repr(name), "Update dtp_scvi."
+            f"a model of class {' or '.join(_CLASSES)} in {dir_path}",
+            repr(name),
+            "Update dtp_scvi.",
         )
         raise ValueError(msg)
     return _CLASSES[name].load(dir_path, adata)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from dtp_scvi._logging import warn
+from dtp_scvi._scvi import label_text
 from dtp_scvi._validate import check_key, near_matches, problem, shorten
 from dtp_scvi.data import Scale, check_matrix, get_matrix, resolve_scale
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _TRUE_NAMES = ("True", "1", "1.0")
 
@@ -77,7 +80,17 @@ def check_training_data(
     _warn_confounded(labels, classes, donors, donor_key)
     genes = np.asarray(adata.var_names, dtype=str)
     return Registration(
-        labels, classes, name, labels_key, layer, found, genes, donors, donor_key, batches, batch_key
+        labels,
+        classes,
+        name,
+        labels_key,
+        layer,
+        found,
+        genes,
+        donors,
+        donor_key,
+        batches,
+        batch_key,
     )
 
 
@@ -85,9 +98,9 @@ def read_registration(adata: AnnData, arguments: dict[str, Any]) -> Registration
     """Read the columns again that ``check_training_data`` has accepted."""
     columns = {
         key: None if arguments[key] is None else _text_column(adata, arguments[key], key)
-        for key in ("labels_key", "donor_key", "batch_key")
+        for key in ("donor_key", "batch_key")
     }
-    labels = columns["labels_key"]
+    labels = _text_column(adata, arguments["labels_key"], "labels_key")
     return Registration(
         labels,
         tuple(sorted(set(labels.tolist()))),
@@ -146,9 +159,7 @@ def _text_column(adata: AnnData, key: str, argument: str) -> np.ndarray:
             f"Drop them: adata = adata[adata.obs[{key!r}].notna()].copy()",
         )
         raise ValueError(msg)
-    if pd.api.types.is_float_dtype(column) and (column == column.round()).all():
-        column = column.astype(np.int64)  # 1.0 and 1 are the same class
-    return column.astype(str).to_numpy()
+    return label_text(column)
 
 
 def _positive_class(positive: object | None, classes: Sequence[str], labels_key: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import torch
-from anndata import AnnData
 
 from dtp_scvi._docs import docs
 from dtp_scvi._scvi import init_params
@@ -35,6 +33,10 @@ from dtp_scvi.train import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
     from dtp_scvi.model._transformer import DTPTransformer
 
 _DONOR_CELLS = 250
@@ -363,9 +365,7 @@ class DTPStudent(ExpressionClassifier):
         n_outputs = data.offset.shape[1]
         target = np.hstack([data.offset[train], coordinates[train]])
         start = ridge_start(log, target, n_measured)
-        module.set_basis(
-            start.mean, start.sd, start.weight[:, :n_outputs], start.bias[:n_outputs]
-        )
+        module.set_basis(start.mean, start.sd, start.weight[:, :n_outputs], start.bias[:n_outputs])
         module.start_directions(start.weight[:, n_outputs:], start.bias[n_outputs:])
         importance = panel.importance[panel.genes].astype(np.float32)
         module.importance.copy_(torch.from_numpy(importance))

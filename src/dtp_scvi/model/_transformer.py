@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 import torch
-from anndata import AnnData
 
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
@@ -25,10 +23,10 @@ from dtp_scvi.data import (
     read_gmt,
     scale_kind,
 )
-from dtp_scvi.model._classifier import ExpressionClassifier
+from dtp_scvi.model._classifier import ExpressionClassifier, check_same_genes
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.module import TransformerModule, class_scores, sorted_columns, sparse_batch
-from dtp_scvi.stats import choose_threshold, sigmoid
+from dtp_scvi.stats import choose_threshold
 from dtp_scvi.train import (
     Axes,
     InnerFolds,
@@ -47,6 +45,9 @@ from dtp_scvi.train import (
 )
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
+    from anndata import AnnData
+
     from dtp_scvi.model._registration import Registration
 
 _N_AXES = 100
@@ -142,7 +143,7 @@ class DTPTransformer(ExpressionClassifier):
         if programs is not None:
             programs = read_gmt(programs) if isinstance(programs, str | Path) else dict(programs)
             programs = {name: list(genes) for name, genes in programs.items()}
-            self._members_of = _match_programs(programs, self.genes_)
+            self._members_of: dict[str, np.ndarray] | None = _match_programs(programs, self.genes_)
             self.program_names_ = list(self._members_of)
         else:
             self._members_of = None
@@ -161,7 +162,6 @@ class DTPTransformer(ExpressionClassifier):
         self.module = self._new_module(len(self.genes_))
         self.history_rows_: list[dict[str, float]] = []
         self.protocol_: dict[str, Any] = {}
-        self._rows: Rows | None = None
         self.init_params_ = init_params(self, locals())
 
     def _new_module(self, n_columns: int) -> TransformerModule:
@@ -253,11 +253,12 @@ class DTPTransformer(ExpressionClassifier):
         inner = inner_folds(reg.labels[which], donors, _N_FOLDS, seed)
         matrix, total = read_rows(get_matrix(self.adata, reg.layer), reg.scale, which)
         log = log_rows(matrix, total, reg.scale)
-        axes = principal_axes(log, _N_AXES, groups=donors, seed=seed)
+        groups = None if donors is None else donors.tolist()
+        axes = principal_axes(log, _N_AXES, groups=groups, seed=seed)
         weight = _class_weights(class_weight, self.classes_, codes)
         linear = fit_linear(log, codes, axes, inner.folds, weight)
-        self._place(log, axes, linear, donors, weight, seed)
-        self._rows = Rows(
+        self._place(log, axes, linear, groups, weight, seed)
+        data = Rows(
             sorted_columns(matrix, self.module.order.numpy()),
             total,
             codes,
@@ -265,7 +266,7 @@ class DTPTransformer(ExpressionClassifier):
             scale_kind(reg.scale),
             self.module.boundaries.numpy(),
         )
-        sample = draw_rows(len(which), donors, _IMPORTANCE_CELLS, np.random.default_rng(seed))
+        sample = draw_rows(len(which), groups, _IMPORTANCE_CELLS, np.random.default_rng(seed))
         sample_rows, sample_total = matrix[sample], total[sample]
         del log, matrix
         self.train_rows_, self.seed_ = which, seed
@@ -274,7 +275,7 @@ class DTPTransformer(ExpressionClassifier):
         for member in range(self._architecture["n_members"]):
             train, held_out = inner.folds[member % len(inner.folds)]
             batches = SparseBatches(
-                self._rows,
+                data,
                 train,
                 held_out,
                 batch_size=batch_size,
@@ -303,26 +304,28 @@ class DTPTransformer(ExpressionClassifier):
             )
             self.module.member_scale[member] = plan.best_scale
             self.history_rows_ += table.assign(member=member).to_dict("records")
-        self._finish(inner, linear, donors, which, threshold_rule, dict(threshold_kwargs or {}))
+        self._finish(
+            data, inner, linear, donors, which, threshold_rule, dict(threshold_kwargs or {})
+        )
         importance = gene_attributions(
-            self.module, sample_rows, sample_total, self._rows.kind, self._positive_output
+            self.module, sample_rows, sample_total, data.kind, self._positive_output
         )
         self.module.importance.copy_(torch.from_numpy(importance.astype(np.float32)))
-        self._rows, self.is_trained_ = None, True
+        self.is_trained_ = True
 
     def _place(
         self,
         log: sp.csr_matrix,
         axes: Axes,
         linear: LinearFit,
-        donors: np.ndarray | None,
+        groups: Sequence[str] | None,
         weight: np.ndarray,
         seed: int,
     ) -> None:
         """Build the network anew around the linear part and the programs."""
         if self._members_of is None:
             modules = coexpression_programs(
-                log, n_programs=self._architecture["n_programs"], groups=donors, seed=seed
+                log, n_programs=self._architecture["n_programs"], groups=groups, seed=seed
             )
         else:
             modules = list(self._members_of.values())
@@ -341,21 +344,22 @@ class DTPTransformer(ExpressionClassifier):
         self.module.class_weight.copy_(torch.from_numpy(weight.astype(np.float32)))
 
     @torch.no_grad()
-    def _held_out(self, inner: InnerFolds) -> tuple[np.ndarray, np.ndarray]:
+    def _held_out(self, data: Rows, inner: InnerFolds) -> tuple[np.ndarray, np.ndarray]:
         """Return rows that a member held out and their raw outputs."""
         rows, raws = [], []
         for member in range(min(self._architecture["n_members"], len(inner.folds))):
             held_out = inner.folds[member][1]
             for start in range(0, len(held_out), 1024):
                 part = held_out[start : start + 1024]
-                residual = self.module.member_residual(self._rows.batch(part), member)
+                residual = self.module.member_residual(data.batch(part), member)
                 scale = float(self.module.member_scale[member])
-                raws.append(self._rows.offset[part] + scale * residual.cpu().numpy())
+                raws.append(data.offset[part] + scale * residual.cpu().numpy())
                 rows.append(part)
         return np.concatenate(rows), np.concatenate(raws)
 
     def _finish(
         self,
+        data: Rows,
         inner: InnerFolds,
         linear: LinearFit,
         donors: np.ndarray | None,
@@ -365,7 +369,7 @@ class DTPTransformer(ExpressionClassifier):
     ) -> None:
         """Choose the threshold on held-out rows; record the protocol."""
         self.module.to("cpu").eval()
-        rows, raw = self._held_out(inner)
+        rows, raw = self._held_out(data, inner)
         scores = class_scores(torch.from_numpy(raw))
         positive = self.classes_.index(self.positive_)
         prob = torch.softmax(scores.double(), dim=1)[:, positive].numpy()
@@ -375,7 +379,7 @@ class DTPTransformer(ExpressionClassifier):
         if rule_kwargs.get("negatives") is not None:
             rule_kwargs["negatives"] = np.asarray(rule_kwargs["negatives"])[which][rows]
         threshold = choose_threshold(
-            self._rows.labels[rows] == positive,
+            data.labels[rows] == positive,
             prob,
             rule=rule,
             groups=groups,
@@ -501,25 +505,30 @@ class DTPTransformer(ExpressionClassifier):
         A trained :class:`DTPStudent`.
         """
         self._check_trained()
+        own = adata is None or adata is self.adata
         adata = self._own_adata() if adata is None else adata
-        check_same_genes_for_distillation(self, adata)
+        check_same_genes(adata, self.genes_.tolist())
+        if own and "indices" not in train_kwargs:
+            train_kwargs["indices"] = self._rows_to_imitate(adata)
         DTPStudent.setup_anndata(adata, **_setup_of(self))
         student = DTPStudent(adata, n_genes=n_genes)
         train_kwargs.setdefault("seed", self.seed_ or 0)
-        train_kwargs.setdefault("indices", self.train_rows_)
         student.train(teacher=self, verbose=verbose, **train_kwargs)
         return student
+
+    def _rows_to_imitate(self, adata: AnnData) -> np.ndarray | None:
+        """Return the rows that this teacher was trained on; a saved model does not know them."""
+        if self.train_rows_ is None and self.protocol_["n_rows"] != adata.n_obs:
+            warn(
+                f"This teacher was loaded from a file and was trained on "
+                f"{self.protocol_['n_rows']:,} rows, not on all {adata.n_obs:,}: the student is "
+                "fitted to all of them. Pass `indices` to keep rows out."
+            )
+        return self.train_rows_
 
 
 def _setup_of(model: ExpressionClassifier) -> dict[str, Any]:
     return dict(model.registry_["setup_args"])
-
-
-def check_same_genes_for_distillation(teacher: DTPTransformer, adata: AnnData) -> None:
-    """Raise unless the cells have the teacher's genes in its order."""
-    from dtp_scvi.model._classifier import check_same_genes
-
-    check_same_genes(adata, teacher.genes_.tolist())
 
 
 def _check_architecture(

@@ -1,6 +1,6 @@
 """One network a model family."""
 
-from dtp_scvi.module._batch import SparseBatch, sorted_columns, sparse_batch
+from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
 from dtp_scvi.module._logits import class_scores, one_against_rest
 from dtp_scvi.module._student import StudentModule
 from dtp_scvi.module._transformer import ResidualNet, TransformerModule
@@ -9,6 +9,7 @@ __all__ = [
     "ResidualNet",
     "SparseBatch",
     "StudentModule",
+    "TrainingBatch",
     "TransformerModule",
     "class_scores",
     "one_against_rest",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from dtp_scvi.nn import bag_offsets
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 
 class SparseBatch(TypedDict):
@@ -25,6 +27,15 @@ class SparseBatch(TypedDict):
     """Sum over all genes of the input on the linear scale, float64, shape (n_rows,)."""
     kind: str
     """How the values are stored: "linear", "log1p" or "log2p1"."""
+
+
+class TrainingBatch(SparseBatch):
+    """Rows with what a network is fitted to."""
+
+    labels: Tensor
+    """Class of each row, -1 for rows without one, int64, shape (n_rows,)."""
+    offset: Tensor
+    """Raw outputs to add to or to imitate, float32, shape (n_rows, n_outputs)."""
 
 
 def sparse_batch(

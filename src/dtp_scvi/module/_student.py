@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from scvi.module.base import BaseModuleClass, LossOutput
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dtp_scvi.module._batch import SparseBatch
 from dtp_scvi.module._logits import class_scores
 from dtp_scvi.nn import log_normalize
+
+if TYPE_CHECKING:
+    from dtp_scvi.module._batch import SparseBatch, TrainingBatch
 
 
 class StudentModule(BaseModuleClass):
@@ -22,6 +26,10 @@ class StudentModule(BaseModuleClass):
     through a few directions :math:`D` only, which start at the teacher's program coordinates:
     free to read single genes, it would learn the noise of the training cells.
     """
+
+    mean: Tensor
+    sd: Tensor
+    importance: Tensor
 
     def __init__(
         self,
@@ -51,7 +59,9 @@ class StudentModule(BaseModuleClass):
         nn.init.zeros_(self.head.bias)
 
     @torch.no_grad()
-    def set_basis(self, mean: np.ndarray, sd: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> None:
+    def set_basis(
+        self, mean: np.ndarray, sd: np.ndarray, weight: np.ndarray, bias: np.ndarray
+    ) -> None:
         """Start the linear skip at ``weight`` (n_genes, n_outputs) on standardised genes."""
         self.mean.copy_(torch.from_numpy(mean))
         self.sd.copy_(torch.from_numpy(sd))
@@ -78,16 +88,16 @@ class StudentModule(BaseModuleClass):
     def _get_inference_input(self, tensors: SparseBatch) -> dict[str, SparseBatch]:
         return {"tensors": tensors}
 
-    def _get_generative_input(self, tensors: SparseBatch, inference_outputs: object) -> dict:
+    def _get_generative_input(
+        self, tensors: SparseBatch, inference_outputs: object
+    ) -> dict[str, Any]:
         return {}
 
     def generative(self) -> dict[str, Tensor]:
         """Return nothing: a classifier generates no data."""
         return {}
 
-    def inference(
-        self, tensors: SparseBatch, observed: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def inference(self, tensors: SparseBatch, observed: Tensor | None = None) -> dict[str, Tensor]:
         """Return the raw linear and residual outputs, each (n_rows, n_outputs)."""
         u = (self.dense(tensors) - self.mean) / self.sd
         if observed is not None:
@@ -101,7 +111,7 @@ class StudentModule(BaseModuleClass):
 
     def loss(
         self,
-        tensors: dict[str, Tensor],
+        tensors: TrainingBatch,
         inference_outputs: dict[str, Tensor],
         generative_outputs: dict[str, Tensor] | None = None,
         *,

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from scvi.module.base import BaseModuleClass, LossOutput
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dtp_scvi.module._batch import SparseBatch
 from dtp_scvi.module._logits import class_scores
 from dtp_scvi.nn import ClsEncoder, ProgramTokens, SparseBagSum, log_normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dtp_scvi.module._batch import SparseBatch, TrainingBatch
 
 _PIECE = 256
 
 
 class ResidualNet(nn.Module):
     """One gene-program Transformer, whose output starts at zero."""
+
+    tokens: ProgramTokens
+    encoder: ClsEncoder
 
     def __init__(
         self,
@@ -41,7 +50,10 @@ class ResidualNet(nn.Module):
         )
         self.encoder = ClsEncoder(d_model, n_heads, n_blocks, d_hidden, dropout)
         self.mix = nn.Sequential(
-            nn.Flatten(), nn.Linear(n_programs * n_components, d_model), nn.GELU(), nn.Dropout(dropout)
+            nn.Flatten(),
+            nn.Linear(n_programs * n_components, d_model),
+            nn.GELU(),
+            nn.Dropout(dropout),
         )
         self.head = nn.Linear(2 * d_model, n_outputs)
         nn.init.zeros_(self.head.weight)
@@ -66,6 +78,15 @@ class TransformerModule(BaseModuleClass):
     several columns, and its linear weight on the first of them.
     """
 
+    order: Tensor
+    boundaries: Tensor
+    mean: Tensor
+    linear_weight: Tensor
+    linear_bias: Tensor
+    member_scale: Tensor
+    class_weight: Tensor
+    importance: Tensor
+
     def __init__(
         self,
         n_genes: int,
@@ -85,7 +106,7 @@ class TransformerModule(BaseModuleClass):
         super().__init__()
         self.n_programs, self.gene_dropout = n_programs, gene_dropout
         self.n_outputs = 1 if n_classes == 2 else n_classes
-        self.members = nn.ModuleList(
+        self.members: Sequence[ResidualNet] = nn.ModuleList(  # type: ignore[assignment]
             ResidualNet(
                 n_columns,
                 n_programs,
@@ -125,9 +146,11 @@ class TransformerModule(BaseModuleClass):
     def projection(self, members: list[int]) -> Tensor:
         """Lay linear and token weights side by side, by gene: (n_genes, n_outputs + M·K·r)."""
         n_genes, n_columns = len(self.importance), len(self.order)
-        parts = [self.mean.new_zeros(n_genes, self.n_outputs).index_add_(
-            0, self.order, self.linear_weight
-        )]
+        parts = [
+            self.mean.new_zeros(n_genes, self.n_outputs).index_add_(
+                0, self.order, self.linear_weight
+            )
+        ]
         column = torch.arange(n_columns, device=self.mean.device)
         for m in members:
             tokens = self.members[m].tokens
@@ -153,9 +176,7 @@ class TransformerModule(BaseModuleClass):
         linear = self.linear_bias + sums[:, : self.n_outputs] - centre @ self.linear_weight
         parts = sums[:, self.n_outputs :].chunk(max(1, len(members)), dim=1)
         coordinates = [
-            self.members[m].tokens.coordinates(
-                part.unflatten(1, (self.n_programs, -1)), seen
-            )
+            self.members[m].tokens.coordinates(part.unflatten(1, (self.n_programs, -1)), seen)
             for m, part in zip(members, parts, strict=False)
         ]
         return linear, coordinates
@@ -163,7 +184,9 @@ class TransformerModule(BaseModuleClass):
     def _get_inference_input(self, tensors: SparseBatch) -> dict[str, SparseBatch]:
         return {"tensors": tensors}
 
-    def _get_generative_input(self, tensors: SparseBatch, inference_outputs: object) -> dict:
+    def _get_generative_input(
+        self, tensors: SparseBatch, inference_outputs: object
+    ) -> dict[str, Any]:
         return {}
 
     def generative(self) -> dict[str, Tensor]:
@@ -175,9 +198,7 @@ class TransformerModule(BaseModuleClass):
         """Members whose residual is part of the score."""
         return [m for m, scale in enumerate(self.member_scale.tolist()) if scale != 0]
 
-    def inference(
-        self, tensors: SparseBatch, observed: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def inference(self, tensors: SparseBatch, observed: Tensor | None = None) -> dict[str, Tensor]:
         """Return the raw linear and residual outputs, each (n_rows, n_outputs).
 
         Rows hold the genes in the model's order, one bag a row; ``observed`` is a mask over genes.
@@ -210,7 +231,8 @@ class TransformerModule(BaseModuleClass):
         which the gradient of the token weights is cheap.
         """
         net = self.members[member]
-        weight, observed = net.tokens.weight, None
+        weight: Tensor = net.tokens.weight
+        observed = None
         if self.training and self.gene_dropout[1] > 0:
             rate = torch.empty((), device=weight.device).uniform_(*self.gene_dropout)
             observed = (torch.rand(weight.shape[0], device=weight.device) >= rate).float()
@@ -223,7 +245,7 @@ class TransformerModule(BaseModuleClass):
 
     def loss(
         self,
-        tensors: dict[str, Tensor],
+        tensors: TrainingBatch,
         inference_outputs: dict[str, Tensor],
         generative_outputs: dict[str, Tensor] | None = None,
     ) -> LossOutput:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -96,6 +98,6 @@ class ClsEncoder(nn.Module):
         """
         x, weights = self._with_cls(tokens), []
         for block in self.blocks:
-            weights.append(block.attention(x)[..., 1:])
+            weights.append(cast("TransformerBlock", block).attention(x)[..., 1:])
             x = block(x)
         return torch.stack(weights, dim=1)

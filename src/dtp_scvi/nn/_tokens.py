@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -18,7 +20,9 @@ class SparseBagSum(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, weight: Tensor, values: Tensor, genes: Tensor, offsets: Tensor) -> Tensor:  # noqa: ANN001
+    def forward(
+        ctx: Any, weight: Tensor, values: Tensor, genes: Tensor, offsets: Tensor
+    ) -> Tensor:
         """Return an array of shape (n_bags, n_columns of ``weight``)."""
         ctx.save_for_backward(values, genes, offsets)
         ctx.n_genes = weight.shape[0]
@@ -32,7 +36,7 @@ class SparseBagSum(torch.autograd.Function):
         )
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN001
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         """Return the gradient of the weight: (bags x genes).T @ grad."""
         values, genes, offsets = ctx.saved_tensors
         if grad.device.type == "cpu":
@@ -74,6 +78,9 @@ class ProgramTokens(nn.Module):
         Width of a token.
     """
 
+    programs: Tensor
+    mean: Tensor
+
     def __init__(
         self, programs: Tensor, weight: Tensor, mean: Tensor, n_programs: int, d_model: int
     ) -> None:
@@ -83,7 +90,9 @@ class ProgramTokens(nn.Module):
         self.register_buffer("programs", programs.clone())
         self.register_buffer("mean", mean.clone())
         n_components = weight.shape[1]
-        self.lift = nn.Parameter(torch.randn(n_programs, n_components, d_model) / n_components**0.5)
+        self.lift = nn.Parameter(
+            torch.randn(n_programs, n_components, d_model) / n_components**0.5
+        )
         self.identity = nn.Parameter(0.5 * torch.randn(n_programs, d_model))
 
     def _per_program(self, values: Tensor) -> Tensor:

@@ -61,7 +61,9 @@ def make_plan(
     else:
         kept = None if cell_level else donors
         reason, notes = _why_by_cell(reg, donors)
-        splits = group_folds(reg.labels, kept, n_folds, seed=seed)
+        splits = group_folds(
+            reg.labels.tolist(), None if kept is None else kept.tolist(), n_folds, seed=seed
+        )
         folds = tuple(Fold(_names(kept, test), train, test) for train, test in splits)
         inner, optimistic = kept, kept is None
         protocol = f"donor-grouped {n_folds}-fold"
@@ -97,7 +99,7 @@ def _by_batch(reg: Registration, donors: np.ndarray | None) -> tuple[tuple[Fold,
             "a `batch_key` at setup_anndata for batch_folds=True", "none", "Set it up with one."
         )
         raise ValueError(msg)
-    splits = leave_one_group_out(reg.labels, reg.batches)
+    splits = leave_one_group_out(reg.labels.tolist(), reg.batches.tolist())
     if donors is None:
         note = "Batches are held out, but no two donors are known: a donor may be in several."
         return tuple(Fold(*split) for split in splits), [note]

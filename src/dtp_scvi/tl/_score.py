@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +26,6 @@ from dtp_scvi.data import check_matrix, get_matrix, resolve_scale
 from dtp_scvi.model import load_model, versions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anndata import AnnData
     from mudata import MuData
 
@@ -120,7 +119,7 @@ def score(
     """
     adata = _one_modality(adata, mod)
     check_range(min_coverage, "min_coverage", 0, 1)
-    if not hasattr(model, "predict_logits"):
+    if isinstance(model, str | Path):
         model = load_model(model)
     model._check_trained()
     if adata.n_obs == 0 or adata.n_vars == 0:

@@ -7,7 +7,6 @@ import scipy.sparse as sp
 
 from dtp_scvi.data import Scale, linearise
 
-
 # Most mixtures stay near one row: an even mix has half the variance, and a network that has seen
 # only those knows nothing of the extremes.
 _MIXING = 0.3

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.extmath import randomized_svd
 
 from dtp_scvi.data import draw_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import scipy.sparse as sp
 
 # 5,000 cells fix a hundred axes; a dense block of this size stays below half a gigabyte.
 _MAX_CELLS = 5000

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from dtp_scvi.module import sparse_batch
+from dtp_scvi.module import TrainingBatch, sparse_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import scipy.sparse as sp
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,11 @@ class Rows:
     boundaries: np.ndarray | None = None
     """First columns of the programs and the number of columns, where columns are sorted so."""
 
-    def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
+    def batch(self, rows: np.ndarray) -> TrainingBatch:
         """Return these rows as tensors."""
         return self._tensors(self.matrix[rows], self.total[rows], rows)
 
-    def thinned(self, rows: np.ndarray, share: float, rng: np.random.Generator) -> dict[str, Tensor]:
+    def thinned(self, rows: np.ndarray, share: float, rng: np.random.Generator) -> TrainingBatch:
         """Return these rows, a ``share`` of them sequenced less deeply: binomial counts."""
         matrix, total = self.matrix[rows], self.total[rows]
         keep = np.where(rng.random(len(rows)) < share, rng.uniform(0.3, 1.0, len(rows)), 1.0)
@@ -49,21 +52,22 @@ class Rows:
 
     def _tensors(
         self, matrix: sp.csr_matrix, total: np.ndarray, rows: np.ndarray
-    ) -> dict[str, Tensor]:
-        batch = dict(sparse_batch(matrix, total, self.kind, self.boundaries))
-        batch["labels"] = torch.from_numpy(self.labels[rows].astype(np.int64))
-        batch["offset"] = torch.from_numpy(self.offset[rows])
-        return batch
+    ) -> TrainingBatch:
+        return TrainingBatch(
+            **sparse_batch(matrix, total, self.kind, self.boundaries),
+            labels=torch.from_numpy(self.labels[rows].astype(np.int64)),
+            offset=torch.from_numpy(self.offset[rows]),
+        )
 
 
-class _Epoch(IterableDataset):
-    def __init__(self, n_batches: int, make: Callable[[], Iterator[dict[str, Tensor]]]) -> None:
+class _Epoch(IterableDataset[TrainingBatch]):
+    def __init__(self, n_batches: int, make: Callable[[], Iterator[TrainingBatch]]) -> None:
         self.n_batches, self.make = n_batches, make
 
     def __len__(self) -> int:
         return self.n_batches
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         return self.make()
 
 
@@ -95,21 +99,21 @@ class SparseBatches(LightningDataModule):
         """Number of training batches an epoch."""
         return -(-self.n_train // self.batch_size)
 
-    def _training(self) -> Iterator[dict[str, Tensor]]:
+    def _training(self) -> Iterator[TrainingBatch]:
         for rows in np.array_split(self.rng.permutation(self.train_rows), self.n_batches):
             if self.thin > 0:
                 yield self.data.thinned(rows, self.thin, self.rng)
             else:
                 yield self.data.batch(rows)
 
-    def _validation(self) -> Iterator[dict[str, Tensor]]:
+    def _validation(self) -> Iterator[TrainingBatch]:
         for start in range(0, self.n_val, 1024):
             yield self.data.batch(self.validation_rows[start : start + 1024])
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[TrainingBatch]:
         """Return the training batches, in an order that the seed fixes."""
         return DataLoader(_Epoch(self.n_batches, self._training), batch_size=None)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[TrainingBatch]:
         """Return the validation batches."""
         return DataLoader(_Epoch(-(-self.n_val // 1024), self._validation), batch_size=None)

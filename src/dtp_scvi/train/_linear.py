@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
-from dtp_scvi.train._axes import Axes
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from dtp_scvi.train._axes import Axes
 
 # Scores are not scaled, so a C of this size spans heavy to hardly any shrinkage.
 _C_GRID = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -59,11 +62,10 @@ def fit_linear(
     """
     scores = axes.scores(X).astype(np.float64)
     n_outputs = 1 if len(class_weight) == 2 else len(class_weight)
-    losses, best = {}, (np.inf, _C_GRID[0], np.empty(0))
+    losses: dict[float, float] = {}
+    best: tuple[float, float, np.ndarray] = (np.inf, _C_GRID[0], np.empty(0))
     weight = class_weight[codes]
-    models = {
-        C: LogisticRegression(C=C, max_iter=_MAX_ITER, warm_start=True) for C in _C_GRID
-    }
+    models = {C: LogisticRegression(C=C, max_iter=_MAX_ITER, warm_start=True) for C in _C_GRID}
     for C, model in models.items():
         raw = np.zeros((len(codes), n_outputs))
         for train, test in folds:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 import torch
 
 from dtp_scvi._validate import check_one_of, problem
 from dtp_scvi.data import nuisance_genes
 from dtp_scvi.module import ResidualNet, SparseBatch, TransformerModule, sparse_batch
 from dtp_scvi.nn import log_normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import scipy.sparse as sp
 
 _PATH_STEPS = 8
 _HALF_SAMPLES = 50
@@ -180,9 +184,7 @@ def _stability(by_donor: np.ndarray, n_genes: int, seed: int) -> tuple[np.ndarra
         donors = rng.choice(n_donors, -(-n_donors // 2), replace=False)
         hits[np.argsort(-by_donor[donors].mean(axis=0), kind="stable")[:n_genes]] += 1
     tops = [set(np.argsort(-row, kind="stable")[:n_genes].tolist()) for row in by_donor]
-    pairs = [
-        len(a & b) / len(a | b) for i, a in enumerate(tops) for b in tops[i + 1 :]
-    ]
+    pairs = [len(a & b) / len(a | b) for i, a in enumerate(tops) for b in tops[i + 1 :]]
     return hits / _HALF_SAMPLES, float(np.mean(pairs))
 
 

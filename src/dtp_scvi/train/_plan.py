@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import torch
@@ -11,6 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dtp_scvi.module import StudentModule, TransformerModule, class_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dtp_scvi.module import TrainingBatch
 
 # A residual that helps only a little on held-out donors is added only in part.
 _SCALES = (0.25, 0.5, 0.75, 1.0)
@@ -45,7 +49,7 @@ class KeepBestPlan(pl.LightningModule):
         """Parameter groups of the optimiser; ``lr`` of each is its peak."""
         return [{"params": list(self._trained[0].parameters()), "lr": self.lr}]
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """AdamW, eps 1e-8, and a one-cycle learning rate per step."""
         groups = self.groups()
         optimizer = torch.optim.AdamW(groups, weight_decay=self.weight_decay, eps=1e-8)
@@ -106,14 +110,15 @@ class ResidualPlan(KeepBestPlan):
 
     def groups(self) -> list[dict[str, Any]]:
         """Token projections start at principal components and move at a fraction of the rate."""
-        tokens = self._trained[0].tokens.weight
-        rest: Iterable[Tensor] = (p for p in self._trained[0].parameters() if p is not tokens)
+        member = self._module[0].members[self.member]
+        tokens = member.tokens.weight
+        rest: Iterable[Tensor] = (p for p in member.parameters() if p is not tokens)
         return [
             {"params": [tokens], "lr": self.lr * self.token_lr},
             {"params": list(rest), "lr": self.lr},
         ]
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Cross-entropy of offset + residual, with genes hidden at random."""
         module = self._module[0]
         residual = module.member_residual(batch, self.member)
@@ -121,7 +126,7 @@ class ResidualPlan(KeepBestPlan):
         self._train_loss.append(loss.detach())
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:
         """Collect the residuals of the held-out rows."""
         residual = self._module[0].member_residual(batch, self.member)
         self._outputs.append((residual, batch["offset"], batch["labels"]))
@@ -159,11 +164,12 @@ class DistillPlan(KeepBestPlan):
         self, module: StudentModule, *, alpha: float, temperature: float, **kwargs: Any
     ) -> None:
         super().__init__(module, **kwargs)
+        self._module = [module]
         self.alpha, self.temperature = alpha, temperature
 
     def groups(self) -> list[dict[str, Any]]:
         """What starts at a regression on the teacher moves at a fraction of the rate."""
-        module = self._trained[0]
+        module = self._module[0]
         started = [*module.linear.parameters(), *module.directions.parameters()]
         fresh = [*module.hidden.parameters(), *module.head.parameters()]
         return [
@@ -171,18 +177,18 @@ class DistillPlan(KeepBestPlan):
             {"params": fresh, "lr": self.lr},
         ]
 
-    def _loss(self, batch: dict[str, Tensor]) -> Tensor:
-        module = self._trained[0]
+    def _loss(self, batch: TrainingBatch) -> Tensor:
+        module = self._module[0]
         out = module.inference(batch)
         return module.loss(batch, out, alpha=self.alpha, temperature=self.temperature).loss
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Return the distillation loss."""
         loss = self._loss(batch)
         self._train_loss.append(loss.detach())
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:
         """Collect the loss of the held-out rows."""
         self._outputs.append((self._loss(batch), len(batch["labels"])))
 

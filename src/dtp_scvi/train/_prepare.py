@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,8 +13,12 @@ from dtp_scvi._logging import warn
 from dtp_scvi._validate import problem
 from dtp_scvi.data import Scale, feasible_folds, group_folds, iter_blocks, scale_kind
 from dtp_scvi.nn import log_normalize
-from dtp_scvi.train._axes import Axes
-from dtp_scvi.train._linear import Folds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dtp_scvi.train._axes import Axes
+    from dtp_scvi.train._linear import Folds
 
 
 def read_rows(
@@ -52,9 +55,11 @@ def inner_folds(
 ) -> InnerFolds:
     """Split the training rows by donor where that is possible, else by cell, and say so."""
     if donors is not None and len(set(donors)) > 1:
-        feasible = feasible_folds(labels, donors)
+        feasible = feasible_folds(labels.tolist(), donors.tolist())
         if feasible >= 2:
-            folds = group_folds(labels, donors, min(n_folds, feasible), seed=seed)
+            folds = group_folds(
+                labels.tolist(), donors.tolist(), min(n_folds, feasible), seed=seed
+            )
             return InnerFolds(folds, "donor")
         warn(
             "A class is present in one donor only, so no donor can be held out inside the "
@@ -67,7 +72,9 @@ def inner_folds(
             "at least two rows of every class to train on", "one row of a class", "Add rows."
         )
         raise ValueError(msg)
-    return InnerFolds(group_folds(labels, None, min(n_folds, smallest), seed=seed), "cell")
+    return InnerFolds(
+        group_folds(labels.tolist(), None, min(n_folds, smallest), seed=seed), "cell"
+    )
 
 
 @dataclass(frozen=True)

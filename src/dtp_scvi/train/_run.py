@@ -9,12 +9,13 @@ import torch
 from scvi.train import TrainRunner
 
 from dtp_scvi._scvi import quiet_training
-from dtp_scvi.train._batches import SparseBatches
-from dtp_scvi.train._plan import KeepBestPlan
 from dtp_scvi.train._progress import CellProgress
 
 if TYPE_CHECKING:
     from scvi.model.base import BaseModelClass
+
+    from dtp_scvi.train._batches import SparseBatches
+    from dtp_scvi.train._plan import KeepBestPlan
 
 
 def run_plan(
@@ -34,6 +35,8 @@ def run_plan(
     The global random state of torch is put back afterwards. A model that was trained or loaded
     before is in evaluation mode, and Lightning would keep it there, so the mode is set here.
     """
+    # Until the last step of `train` the network is half fitted, whatever the runner says.
+    model.is_trained_ = False
     model.module.train()
     cuda = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=cuda), quiet_training():
@@ -55,6 +58,6 @@ def run_plan(
             # The default of scvi-tools lets cuDNN pick kernels by timing, which no seed fixes.
             benchmark=False,
         )()
-    model.trainer = None
+    model.trainer, model.is_trained_ = None, False
     model.module.eval()
     return pd.DataFrame(plan.table)
