@@ -151,7 +151,7 @@ def test_a_query_is_freed(model, query):
 @both
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(np.nan, "1 NaN values"), (np.inf, "1 infinite values"), (-1.0, "1 negative values")],
+    [(np.nan, "1 sampled values are NaN"), (np.inf, "1 sampled .* infinite"), (-1.0, "negative")],
 )
 def test_unfit_values(model, query, value, text):
     query.X.data[17] = value
@@ -163,14 +163,14 @@ def test_unfit_values(model, query, value, text):
 def test_z_scores_are_refused(model, query):
     dense = query.X.toarray()
     query.X = (dense - dense.mean(0)) / (dense.std(0) + 1)
-    with pytest.raises(ValueError, match="z-scor|negative"):
+    with pytest.raises(ValueError, match=r"z-scor|negative"):
         model.predict_logits(query)
 
 
 @both
 def test_foreign_genes_are_refused(model, query):
     query.var_names = [f"thing{i}" for i in range(query.n_vars)]
-    with pytest.raises(ValueError, match="0 of .* model genes found"):
+    with pytest.raises(ValueError, match=r"0 of .* model genes found"):
         model.predict_logits(query)
 
 

@@ -49,7 +49,9 @@ def halves(adata, low, high):
 
 @both_classes
 def test_missing_labels_key_offers_near_matches(cls, adata):
-    refused(adata, r"`labels_key`.*'stat'.*Did you mean state", KeyError, cls=cls, labels_key="stat")
+    refused(
+        adata, r"`labels_key`.*'stat'.*Did you mean state", KeyError, cls=cls, labels_key="stat"
+    )
 
 
 @pytest.mark.parametrize("key", ["donor_key", "batch_key"])
@@ -64,7 +66,7 @@ def test_one_class(adata):
 
 def test_missing_labels(adata):
     adata.obs["state"] = adata.obs["state"].astype(object).where(np.arange(200) != 7)
-    refused(adata, r"2?1 missing of 200 \(first: row 'cell_008'\).*notna")
+    refused(adata, r"1 missing of 200 \(first: row 'cell_008'\).*notna")
 
 
 def test_missing_donor(adata):
@@ -73,7 +75,9 @@ def test_missing_donor(adata):
 
 
 def test_positive_is_no_class(adata):
-    refused(adata, "`positive` to be a class.*Did you mean drug_tolerant", positive="drug_tolerent")
+    refused(
+        adata, "`positive` to be a class.*Did you mean drug_tolerant", positive="drug_tolerent"
+    )
 
 
 def test_positive_is_needed_for_text(adata):
@@ -130,7 +134,7 @@ def test_unused_categories_are_no_classes(adata):
 
 @pytest.mark.parametrize(
     ("value", "match"),
-    [(np.nan, "1 NaN values"), (np.inf, "1 infinite values"), (-3.0, "1 negative values")],
+    [(np.nan, "1 sampled values are NaN"), (np.inf, "1 sampled .* infinite"), (-3.0, "negative")],
 )
 @pytest.mark.parametrize("dense", [False, True])
 def test_unfit_values(adata, value, match, dense):
@@ -173,7 +177,7 @@ def test_missing_layer(adata):
 
 
 def test_repeated_genes(adata):
-    names = adata.var_names.to_numpy(dtype=object)
+    names = adata.var_names.to_numpy(dtype=object).copy()
     names[4] = names[9]
     adata.var_names = names
     refused(adata, f"unique gene names.*1 names more than once .{names[9]}")
@@ -200,7 +204,7 @@ def test_backed(adata, tmp_path):
 
 
 def test_mudata(adata):
-    with pytest.raises(TypeError, match="found MuData. Pass one modality"):
+    with pytest.raises(TypeError, match=r"found MuData. Pass one modality"):
         DTPTransformer.setup_anndata(mudata.MuData({"rna": adata}), "state")
 
 
@@ -225,7 +229,7 @@ def test_registration_by_name(adata):
 
 
 def test_an_object_that_was_not_set_up(adata):
-    with pytest.raises(ValueError, match="set up for DTPTransformer.*Run DTPTransformer.setup"):
+    with pytest.raises(ValueError, match=r"set up for DTPTransformer.*Run DTPTransformer.setup"):
         DTPTransformer.registration(adata)
     DTPStudent.setup_anndata(adata, "state", positive="sensitive")
     with pytest.raises(ValueError, match="set up for DTPTransformer"):

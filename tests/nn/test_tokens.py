@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -33,15 +35,15 @@ def tensors(rows):
 
 def dense_sums(rows, weight):
     x = torch.from_numpy(rows.toarray())
-    parts = [
-        x[:, a:b] @ weight[a:b] for a, b in zip(BOUNDARIES[:-1], BOUNDARIES[1:], strict=True)
-    ]
+    parts = [x[:, a:b] @ weight[a:b] for a, b in itertools.pairwise(BOUNDARIES)]
     return torch.stack(parts, dim=1).flatten(0, 1)
 
 
 def test_bag_sums_equal_a_dense_product(rows):
     weight = torch.randn(N_COLUMNS, 2)
-    torch.testing.assert_close(SparseBagSum.apply(weight, *tensors(rows)), dense_sums(rows, weight))
+    torch.testing.assert_close(
+        SparseBagSum.apply(weight, *tensors(rows)), dense_sums(rows, weight)
+    )
 
 
 def test_bag_gradient_equals_autograd_of_the_dense_product(rows):

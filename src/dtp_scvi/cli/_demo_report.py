@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +51,7 @@ def summarise(done: Done) -> dict[str, Any]:
         "new_donors": new_donors(done),
         "cohort": new_cohort(done),
         "timings": {**done.timings, "cross_validation_fits": fits},
+        "settings": asdict(done.sizes),
         "data": data,
         "versions": {**content["versions"], **packages},
     }

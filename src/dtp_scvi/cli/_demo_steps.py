@@ -36,7 +36,10 @@ class Sizes:
     n_panel: int
     n_folds: int
     n_boot: int
-    limits: dict[str, Any] = field(default_factory=dict)
+    teacher: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the teacher's training that are not its defaults."""
+    student: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the student's training that are not its defaults."""
 
 
 USUAL: Final = Sizes(
@@ -48,6 +51,8 @@ USUAL: Final = Sizes(
     n_panel=1000,
     n_folds=5,
     n_boot=200,
+    # Half the default: six students have to fit into the three minutes of a demo.
+    student={"mixtures": 6},
 )
 QUICK: Final = Sizes(
     n_cells=600,
@@ -58,7 +63,8 @@ QUICK: Final = Sizes(
     n_panel=100,
     n_folds=3,
     n_boot=50,
-    limits={"max_epochs": 3},
+    teacher={"max_epochs": 3},
+    student={"max_epochs": 3, "mixtures": 2},
 )
 
 
@@ -115,7 +121,7 @@ def run(room: Path, sizes: Sizes, *, seed: int, verbose: bool) -> Done:
         teacher = teach(cells, sizes, seed=seed, verbose=verbose)
         teacher.save(room / "teacher")
     with clock.step("distil", f"Distil a student of {sizes.n_panel:,} genes"):
-        student = teacher.distill(sizes.n_panel, verbose=verbose, **sizes.limits)
+        student = teacher.distill(sizes.n_panel, verbose=verbose, **sizes.student)
         student.save(room / "student")
     with clock.step("score", "Score the new cells and the bulk cohort with the student"):
         for adata, name in ((query, "scored_cells"), (cohort, "scored_cohort")):
@@ -156,8 +162,8 @@ def cross_validate(cells: AnnData, sizes: Sizes, *, seed: int, verbose: bool) ->
         model.DTPTransformer,
         cells,
         n_folds=sizes.n_folds,
-        distill={"n_genes": sizes.n_panel, "verbose": False, **sizes.limits},
-        train_kwargs=sizes.limits,
+        distill={"n_genes": sizes.n_panel, "verbose": False, **sizes.student},
+        train_kwargs=sizes.teacher,
         n_boot=sizes.n_boot,
         seed=seed,
         verbose=verbose,
@@ -169,7 +175,7 @@ def teach(cells: AnnData, sizes: Sizes, *, seed: int, verbose: bool) -> DTPTrans
     from dtp_scvi import model
 
     teacher = model.DTPTransformer(cells)
-    teacher.train(seed=seed, verbose=verbose, **sizes.limits)
+    teacher.train(seed=seed, verbose=verbose, **sizes.teacher)
     # Training holds out a fifth of the donors; the cross-validation has seen all of them held out.
     teacher.threshold_ = dict(cells.uns[CV_KEY]["threshold"])
     return teacher

@@ -570,6 +570,6 @@ def versions() -> dict[str, str]:
     return {
         "dtp_scvi": __version__,
         "scvi-tools": scvi.__version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "python": platform.python_version(),
     }

@@ -132,8 +132,10 @@ class DTPStudent(ExpressionClassifier):
         self.teacher_id_ = ""
         self.init_params_ = init_params(self, locals())
 
-    def _new_module(self) -> StudentModule:
-        return StudentModule(self.n_genes, len(self.classes_), **self._architecture)
+    def _new_module(self, seed: int = 0) -> StudentModule:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return StudentModule(self.n_genes, len(self.classes_), **self._architecture)
 
     @property
     def panel_(self) -> pd.DataFrame:
@@ -208,6 +210,9 @@ class DTPStudent(ExpressionClassifier):
         ValueError
             When the panel can't be filled, or the teacher has other genes or classes.
         """
+        check_positive_int(max_epochs, "max_epochs")
+        check_positive_int(batch_size, "batch_size")
+        check_range(mixtures, "mixtures", 0)
         check_range(alpha, "alpha", 0, 1)
         check_range(temperature, "temperature", 0, inclusive=False)
         reg = type(self).registration(self._own_adata())
@@ -356,9 +361,7 @@ class DTPStudent(ExpressionClassifier):
         Its linear skip regresses the teacher's outputs, its directions the teacher's program
         coordinates.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            module = self._new_module()
+        module = self._new_module(seed)
         train = train[:_MOST_RIDGE_ROWS]
         n_measured = int((data.labels[train] >= 0).sum())
         log = log_rows(data.matrix[train], data.total[train], Scale(self.scale_))

@@ -164,10 +164,12 @@ class DTPTransformer(ExpressionClassifier):
         self.protocol_: dict[str, Any] = {}
         self.init_params_ = init_params(self, locals())
 
-    def _new_module(self, n_columns: int) -> TransformerModule:
-        return TransformerModule(
-            len(self.genes_), n_columns, len(self.classes_), **self._architecture
-        )
+    def _new_module(self, n_columns: int, seed: int = 0) -> TransformerModule:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return TransformerModule(
+                len(self.genes_), n_columns, len(self.classes_), **self._architecture
+            )
 
     def _fit_module_to(self, state: dict[str, torch.Tensor]) -> None:
         self.module = self._new_module(len(state["order"]))
@@ -332,9 +334,7 @@ class DTPTransformer(ExpressionClassifier):
         basis = token_basis(
             modules, axes, self._architecture["n_programs"], self._architecture["n_components"]
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.module = self._new_module(len(basis.order))
+        self.module = self._new_module(len(basis.order), seed)
         self.module.set_basis(
             basis.order, basis.programs, axes.mean[basis.order], basis.projection
         )

@@ -40,11 +40,15 @@ def mix_rows(
     first, second = rng.integers(0, matrix.shape[0], (2, n_rows))
     share = rng.beta(_MIXING, _MIXING, n_rows)
     depth = np.sqrt(total[first] * total[second])
-    mixed = sp.diags(share * depth / total[first]) @ linear[first]
-    mixed = mixed + sp.diags((1 - share) * depth / total[second]) @ linear[second]
-    mixed = mixed.tocsr().astype(np.float32)
+    mixed = _scaled(linear[first], share * depth / total[first])
+    mixed = (mixed + _scaled(linear[second], (1 - share) * depth / total[second])).tocsr()
     if counts:
         mixed.data = rng.poisson(mixed.data).astype(np.float32)
         mixed.eliminate_zeros()
     mixed.sort_indices()
     return mixed
+
+
+def _scaled(rows: sp.csr_matrix, factor: np.ndarray) -> sp.csr_matrix:
+    rows.data *= np.repeat(factor, np.diff(rows.indptr)).astype(np.float32)
+    return rows

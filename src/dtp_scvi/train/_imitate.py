@@ -10,6 +10,7 @@ from scipy import linalg
 
 _PENALTY = 0.05
 _LEAST_SD = 1e-2
+_PIECE = 2048
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,12 @@ def ridge_start(X: sp.csr_matrix, target: np.ndarray, n_measured: int) -> Linear
     mean = np.asarray(measured.mean(axis=0, dtype=np.float64)).ravel()
     square = np.asarray(measured.multiply(measured).mean(axis=0, dtype=np.float64)).ravel()
     sd = np.maximum(np.sqrt(np.maximum(square - mean**2, 0.0)), _LEAST_SD)
-    # (Z'Z + n·penalty·I) from the sparse product, without a dense copy of X.
+    # (Z'Z + n·penalty·I) from dense pieces: at this density far faster than a sparse product.
     n_rows = X.shape[0]
-    gram = (X.T @ X).toarray().astype(np.float64)
+    gram = np.zeros((X.shape[1], X.shape[1]))
+    for start in range(0, n_rows, _PIECE):
+        piece = X[start : start + _PIECE].toarray()
+        gram += piece.T @ piece
     sums = np.asarray(X.sum(axis=0, dtype=np.float64)).ravel()
     gram += n_rows * np.outer(mean, mean) - np.outer(sums, mean) - np.outer(mean, sums)
     gram /= np.outer(sd, sd)
