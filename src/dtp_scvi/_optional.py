@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from dtp_scvi._validate import problem
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
 def require(name: str, extra: str) -> ModuleType:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import scanpy as sc
 import scipy.sparse as sp
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
@@ -207,6 +208,15 @@ def test_backed(model, query, tmp_path):
     backed.file.close()
 
 
+@pytest.fixture
+def _same_threads():
+    """Put back the number of threads, which numba, called by scanpy, sets for torch too."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_same_threads")
 @pytest.mark.parametrize("target_sum", [1e4, 1e6])
 def test_normalised_by_scanpy(model, query, target_sum):
     expected = logit_of(query, model)

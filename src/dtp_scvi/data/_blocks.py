@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +16,8 @@ from dtp_scvi.data._rows import Rows, open_rows
 from dtp_scvi.data._scale_kinds import Scale, ScaleKind, scale_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from dtp_scvi.data._alignment import GeneAlignment
 
@@ -22,6 +25,8 @@ Reduce = Literal["sum", "mean"]
 MIN_ROWS, MAX_ROWS = 64, 4096
 # Small enough for the gathered indices of a tile to stay in the second-level cache.
 _TILE = 2**16
+# numpy's gathers and sums release the interpreter lock, so two threads help.
+_AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +119,32 @@ def iter_blocks(
     step = int(np.clip(max_bytes // max(1.0, reader.bytes_per_row()), MIN_ROWS, MAX_ROWS))
     order = None if indices is None else _positions(indices, reader.shape[0])
     n_rows = reader.shape[0] if order is None else order.size
-    for start in range(0, n_rows, step):
+
+    def make(start: int) -> Block:
         stop = min(start + step, n_rows)
         rows = reader.read(start, stop) if order is None else reader.gather(order[start:stop])
-        yield Block(slice(start, stop), cut(rows), _totals(rows, kind))
+        return Block(slice(start, stop), cut(rows), _totals(rows, kind))
+
+    if isinstance(matrix, np.ndarray) or sp.issparse(matrix):
+        yield from _ahead(make, range(0, n_rows, step))
+    else:
+        yield from map(make, range(0, n_rows, step))
+
+
+def _ahead(make: Callable[[int], Block], starts: range) -> Iterator[Block]:
+    """Make the next blocks in threads while the caller works on this one; the order stays."""
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        waiting: deque[Future[Block]] = deque()
+        try:
+            for start in starts:
+                waiting.append(pool.submit(make, start))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 class _Cut:

@@ -54,11 +54,18 @@ Missing = Literal["mean", "zero", "error"]
 _MISSING = ("mean", "zero", "error")
 
 
+@docs.dedent
 class ExpressionClassifier(BaseModelClass):
     """Base of models that put cells or bulk samples into classes by their expression.
 
     It carries registration, prediction on any AnnData by gene name, saving and loading. A
     subclass adds one network and ``train``.
+
+    Parameters
+    ----------
+    %(adata)s
+    registry
+        Registry of a saved model; for loading.
 
     Attributes
     ----------

@@ -22,12 +22,30 @@ _TRUE_NAMES = ("True", "1", "1.0")
 
 @dataclass(frozen=True)
 class Registration:
-    """Columns and matrix of a training AnnData, as text and by name."""
+    """Columns and matrix of a training AnnData, as text and by name.
+
+    Attributes
+    ----------
+    labels
+        Class of each row as text, (n_obs,).
+    classes
+        Classes in sorted order.
+    positive
+        Class that the score is about.
+    labels_key, donor_key, batch_key
+        Columns of ``adata.obs``.
+    layer
+        Layer that holds the expression; ``None`` for ``adata.X``.
+    scale
+        Scale of the expression.
+    genes
+        Gene names, (n_vars,).
+    donors, batches
+        Donor and batch of each row as text, (n_obs,), or ``None``.
+    """
 
     labels: np.ndarray
-    """Class of each row as text, (n_obs,)."""
     classes: tuple[str, ...]
-    """Classes in sorted order."""
     positive: str
     labels_key: str
     layer: str | None

@@ -46,6 +46,7 @@ _MOST_RIDGE_ROWS = 60_000
 NUISANCE = ("ribosomal", "mitochondrial", "sex", "haemoglobin", "dissociation")
 
 
+@docs.dedent
 class DTPStudent(ExpressionClassifier):
     r"""Student: a linear model plus a small perceptron on a panel of genes.
 

@@ -58,6 +58,7 @@ _IMPORTANCE_CELLS = 1000
 Programs = Mapping[str, Sequence[str]] | str | Path
 
 
+@docs.dedent
 class DTPTransformer(ExpressionClassifier):
     r"""Teacher: regularised logistic regression plus a gene-program Transformer residual.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dtp_scvi.module._logits import class_scores
-from dtp_scvi.nn import log_normalize
+from dtp_scvi.nn import SparseBagSum, log_normalize
 
 if TYPE_CHECKING:
     from dtp_scvi.module._batch import SparseBatch, TrainingBatch
@@ -75,15 +75,21 @@ class StudentModule(BaseModuleClass):
         self.directions.weight[:n] = torch.from_numpy(np.ascontiguousarray(weight[:, :n].T))
         self.directions.bias[:n] = torch.from_numpy(np.ascontiguousarray(bias[:n]))
 
-    def dense(self, tensors: SparseBatch) -> Tensor:
-        """Return log-normalised expression, (n_rows, n_genes)."""
+    def _project(self, tensors: SparseBatch, observed: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the linear outputs and the directions, straight from the nonzeros.
+
+        Centring and scaling are linear, so they go into the weights: a row costs its nonzeros.
+        """
         lengths = tensors["offsets"].diff().long()
         values = log_normalize(tensors["values"], lengths, tensors["total"], tensors["kind"])
-        start = torch.arange(len(lengths), device=values.device) * self.n_genes
-        place = torch.repeat_interleave(start, lengths) + tensors["columns"]
-        x = values.new_zeros(len(lengths) * self.n_genes)
-        x[place] = values
-        return x.view(len(lengths), self.n_genes)
+        weight = torch.cat([self.linear.weight, self.directions.weight]) / self.sd
+        # The kernel of the bag sums is many times faster on contiguous rows.
+        weight = weight.T.contiguous()
+        bias = torch.cat([self.linear.bias, self.directions.bias])
+        centre = self.mean if observed is None else self.mean * observed
+        sums = SparseBagSum.apply(weight, values, tensors["columns"], tensors["offsets"])
+        out = sums + (bias - centre @ weight)
+        return out[:, : self.n_outputs], out[:, self.n_outputs :]
 
     def _get_inference_input(self, tensors: SparseBatch) -> dict[str, SparseBatch]:
         return {"tensors": tensors}
@@ -99,10 +105,8 @@ class StudentModule(BaseModuleClass):
 
     def inference(self, tensors: SparseBatch, observed: Tensor | None = None) -> dict[str, Tensor]:
         """Return the raw linear and residual outputs, each (n_rows, n_outputs)."""
-        u = (self.dense(tensors) - self.mean) / self.sd
-        if observed is not None:
-            u = u * observed
-        return {"linear": self.linear(u), "residual": self.head(self.hidden(self.directions(u)))}
+        linear, directions = self._project(tensors, observed)
+        return {"linear": linear, "residual": self.head(self.hidden(directions))}
 
     def raw_logits(self, tensors: SparseBatch, observed: Tensor | None = None) -> Tensor:
         """Return the raw outputs, (n_rows, n_outputs)."""

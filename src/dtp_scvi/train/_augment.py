@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import scipy.sparse as sp
 
 from dtp_scvi.data import Scale, linearise
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 # Most mixtures stay near one row: an even mix has half the variance, and a network that has seen
 # only those knows nothing of the extremes.
