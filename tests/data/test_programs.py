@@ -5,8 +5,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import adjusted_rand_score
 
-from dtp_scvi.data import coexpression_programs
-from dtp_scvi.data._programs import _draw
+from dtp_scvi.data import coexpression_programs, draw_rows
 
 N_PROGRAMS, N_GENES, N_CELLS = 8, 600, 900
 
@@ -80,10 +79,10 @@ def test_input_is_not_changed(planted):
 
 def test_donors_are_drawn_evenly():
     groups = np.repeat(["big", "small", "tiny"], [1000, 300, 20])
-    drawn = _draw(groups.size, groups, 300, np.random.default_rng(0))
+    drawn = draw_rows(groups.size, groups, 300, np.random.default_rng(0))
     names, counts = np.unique(groups[drawn], return_counts=True)
     assert dict(zip(names, counts, strict=True)) == {"big": 140, "small": 140, "tiny": 20}
-    assert _draw(50, None, 300, np.random.default_rng(0)).tolist() == list(range(50))
+    assert draw_rows(50, None, 300, np.random.default_rng(0)).tolist() == list(range(50))
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def iter_blocks(
     reduce: Reduce | None = None,
     indices: np.ndarray | None = None,
     max_bytes: int = 2**24,
-) -> Iterator[Block]:
+    then: Callable[[Block], Any] | None = None,
+) -> Iterator[Any]:
     """
     Yield consecutive blocks of rows, in order, cut to the genes of a model.
 
@@ -81,6 +82,9 @@ def iter_blocks(
     max_bytes
         Largest size of a block when dense (or, for sparse input, of its stored values), in bytes;
         a block never has fewer than 64 rows or more than 4,096.
+    then
+        Called with each block in the thread that read it; its result is yielded in place of the
+        block.
 
     Yields
     ------
@@ -120,10 +124,11 @@ def iter_blocks(
     order = None if indices is None else _positions(indices, reader.shape[0])
     n_rows = reader.shape[0] if order is None else order.size
 
-    def make(start: int) -> Block:
+    def make(start: int) -> Any:
         stop = min(start + step, n_rows)
         rows = reader.read(start, stop) if order is None else reader.gather(order[start:stop])
-        return Block(slice(start, stop), cut(rows), _totals(rows, kind))
+        block = Block(slice(start, stop), cut(rows), _totals(rows, kind))
+        return block if then is None else then(block)
 
     if isinstance(matrix, np.ndarray) or sp.issparse(matrix):
         yield from _ahead(make, range(0, n_rows, step))
@@ -131,10 +136,10 @@ def iter_blocks(
         yield from map(make, range(0, n_rows, step))
 
 
-def _ahead(make: Callable[[int], Block], starts: range) -> Iterator[Block]:
+def _ahead(make: Callable[[int], Any], starts: range) -> Iterator[Any]:
     """Make the next blocks in threads while the caller works on this one; the order stays."""
     with ThreadPoolExecutor(_AHEAD) as pool:
-        waiting: deque[Future[Block]] = deque()
+        waiting: deque[Future[Any]] = deque()
         try:
             for start in starts:
                 waiting.append(pool.submit(make, start))

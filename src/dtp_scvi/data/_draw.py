@@ -18,14 +18,6 @@ def draw_rows(
 
     With ``groups`` (the donor of each row) every donor contributes as equally as its rows allow.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dtp_scvi.data import draw_rows
-    >>> rows = draw_rows(6, ["a", "a", "a", "a", "b", "b"], 4, np.random.default_rng(0))
-    >>> sum(row >= 4 for row in rows)
-    2
-
     Parameters
     ----------
     n_cells
@@ -36,6 +28,14 @@ def draw_rows(
         Largest number of rows drawn.
     rng
         Source of randomness.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dtp_scvi.data import draw_rows
+    >>> rows = draw_rows(6, ["a", "a", "a", "a", "b", "b"], 4, np.random.default_rng(0))
+    >>> int((rows >= 4).sum())
+    2
     """
     if n_cells <= limit:
         return np.arange(n_cells)

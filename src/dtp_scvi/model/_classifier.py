@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-    from dtp_scvi.data import GeneAlignment
+    from dtp_scvi.data import Block, GeneAlignment
 
 Missing = Literal["mean", "zero", "error"]
 _MISSING = ("mean", "zero", "error")
@@ -371,7 +371,6 @@ class ExpressionClassifier(BaseModelClass):
         check_matrix(matrix, name=name)
         return matrix, found
 
-    @torch.inference_mode()
     def stream(
         self,
         matrix: Any,
@@ -407,16 +406,22 @@ class ExpressionClassifier(BaseModelClass):
         if missing == "mean" and not alignment.observed.all():
             observed = torch.from_numpy(alignment.observed.astype(np.float32)).to(device)
         kind = scale_kind(scale)
-        for block in iter_blocks(matrix, alignment, scale=scale, indices=indices):
-            rows = block.matrix
-            step = batch_size or rows.shape[0]
-            for start in range(0, rows.shape[0], step):
-                part = slice(start, min(start + step, rows.shape[0]))
-                batch = sparse_batch(rows[part], block.total[part], kind)
-                raw = self.module.raw_logits(to_device(batch, device), observed)
-                logits = one_against_rest(raw.double()).cpu().numpy()
-                first = block.rows.start + part.start
-                yield slice(first, first + len(logits)), logits
+
+        def predict(block: Block) -> list[tuple[slice, np.ndarray]]:
+            # Inference mode belongs to a thread, and blocks are predicted where they are read.
+            with torch.inference_mode():
+                step, out = batch_size or block.matrix.shape[0], []
+                for start in range(0, block.matrix.shape[0], step):
+                    part = slice(start, min(start + step, block.matrix.shape[0]))
+                    batch = sparse_batch(block.matrix[part], block.total[part], kind)
+                    raw = self.module.raw_logits(to_device(batch, device), observed)
+                    logits = one_against_rest(raw.double()).cpu().numpy()
+                    first = block.rows.start + part.start
+                    out.append((slice(first, first + len(logits)), logits))
+            return out
+
+        for parts in iter_blocks(matrix, alignment, scale=scale, indices=indices, then=predict):
+            yield from parts
 
     def _meta(self) -> dict[str, Any]:
         registry = {
