@@ -57,6 +57,14 @@ def test_exit_codes_of_typer_are_left_alone(error, code):
     assert CliRunner().invoke(command(error), []).exit_code == code
 
 
+@pytest.mark.parametrize(("code", "expected"), [(None, 143), (0, 143), (3, 3)])
+def test_a_signal_is_no_success(code, expected):
+    # Lightning raises SystemExit without a code on SIGTERM.
+    done = CliRunner().invoke(command(SystemExit(code)), [])
+    assert done.exit_code == expected
+    assert ("Stopped by a signal" in done.output) == (expected == 143)
+
+
 def test_a_warning_is_one_line():
     with warnings.catch_warnings():
         warnings.simplefilter("always")

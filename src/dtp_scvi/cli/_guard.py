@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 BAD_INPUT: Final = 2
+STOPPED: Final = 143
 
 # What the package and the libraries under it raise on bad input. Anything else is a defect, and
 # its traceback is what the report of it needs.
@@ -43,6 +44,12 @@ def guard(ctx: typer.Context, *, debug: bool) -> Iterator[None]:
             yield
     except (typer.Exit, typer.Abort):  # subclasses of RuntimeError
         raise
+    except SystemExit as stop:
+        if stop.code:
+            raise
+        # Lightning turns the signal into an exit without a code, which a shell takes for success.
+        complain("error", "Stopped by a signal; nothing was written.")
+        raise typer.Exit(STOPPED) from None
     except _EXPECTED as error:
         if debug:
             raise
