@@ -43,7 +43,7 @@ class Sizes:
 
 
 USUAL: Final = Sizes(
-    n_cells=2600,
+    n_cells=3000,
     n_genes=2000,
     n_donors=10,
     n_new_cells=2000,
