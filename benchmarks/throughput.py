@@ -79,11 +79,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 def limit_threads(n: int) -> None:
     """Set the number of threads, which numpy and torch read when they are imported."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(n)
-    import torch
-
-    torch.set_num_threads(n)
 
 
 def say(text: str) -> None:

@@ -66,7 +66,7 @@ def test_train_on_unfit_cells(dtp_command, room, tmp_path, kind):
         cells.obs["state"] = "drug_tolerant"
     cells.write_h5ad(tmp_path / "cells.h5ad")
     message = {
-        "nan": "NaN or infinite",
+        "nan": "1 NaN values; the first in row 3, column 4",
         "negative": "negative",
         "zscore": "z-scores",
         "no label": "1 missing",

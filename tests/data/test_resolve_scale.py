@@ -97,7 +97,7 @@ def test_auto_refuses_what_is_unclear(matrices, held, message):
 @pytest.mark.parametrize(
     ("values", "declared", "message"),
     [
-        (np.array([[0.0, np.nan]]), "counts", "1 sampled values are NaN or infinite"),
+        (np.array([[0.0, np.nan]]), "counts", "1 NaN values; the first in row 0, column 1"),
         (np.array([[0.1, -0.2], [4.0, 5.0]]), "log1p_cp10k", "25% of the values are negative"),
         (np.random.default_rng(0).uniform(0, 11, (6, 9)), "log1p_cp10k", "more than 10,000"),
     ],

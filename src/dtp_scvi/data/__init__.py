@@ -2,7 +2,7 @@
 
 from dtp_scvi.data._align import align_genes, gene_names
 from dtp_scvi.data._alignment import GeneAlignment
-from dtp_scvi.data._blocks import Block, iter_blocks
+from dtp_scvi.data._blocks import N_READERS, Block, iter_blocks
 from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._draw import draw_rows
 from dtp_scvi.data._get_matrix import get_matrix
@@ -17,6 +17,7 @@ from dtp_scvi.data._symbols import SymbolResolver
 
 __all__ = [
     "LINEARISE",
+    "N_READERS",
     "Block",
     "GeneAlignment",
     "Scale",

@@ -9,6 +9,7 @@ import numpy as np
 
 from dtp_scvi._validate import check_key, problem, shorten
 from dtp_scvi.data._alignment import GeneAlignment
+from dtp_scvi.data._damaged import serials_are_dates
 from dtp_scvi.data._symbols import SymbolResolver, ensembl_base
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ def _key(name: str, symbol: str | None) -> str:
 def _target_keys(wanted: tuple[str, ...], resolver: SymbolResolver) -> dict[str, int | None]:
     """Map key to position; to ``None`` where model genes share a key and none is approved."""
     keys: dict[str, int | None] = {}
-    symbols = resolver.resolve(wanted)["symbol"]
-    for position, (name, symbol) in enumerate(zip(wanted, symbols, strict=True)):
+    found = resolver.look_up(wanted)
+    for position, (name, (symbol, _, _)) in enumerate(zip(wanted, found, strict=True)):
         key = _key(name, symbol)
         if key not in keys or name == key:
             keys[key] = position
@@ -146,11 +147,12 @@ def _match_resolved(
     damaged: list[str],
 ) -> None:
     keys = _target_keys(wanted, resolver)
-    table = resolver.resolve([query[i] for i in rest])
+    # An approved symbol that is no key of a model gene can't feed one; most names are such.
+    left = [(i, query[i]) for i in rest if query[i] in keys or query[i] not in resolver]
+    names = [name for _, name in left]
+    found = resolver.look_up(names, serials=serials_are_dates(names, rest.size))
     by_alias: list[tuple[int, int]] = []
-    for i, (name, symbol, how, candidates) in zip(
-        rest, table.itertuples(index=False), strict=True
-    ):
+    for (i, name), (symbol, how, candidates) in zip(left, found, strict=True):
         key = _key(name, symbol)
         position = keys.get(key) if name else None
         if how == "spreadsheet":
@@ -164,9 +166,9 @@ def _match_resolved(
         else:
             hits[i] = position
     # Where a gene is there under a proper name, a second gene with that alias is another feature.
-    found = set(hits[hits >= 0].tolist())
+    named = set(hits[hits >= 0].tolist())
     for i, position in by_alias:
-        if position not in found:
+        if position not in named:
             hits[i] = position
 
 

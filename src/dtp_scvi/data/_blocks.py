@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from dtp_scvi._validate import check_one_of, problem
+from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._rows import Rows, open_rows
 from dtp_scvi.data._scale_kinds import Scale, ScaleKind, scale_kind
 
@@ -26,7 +27,7 @@ MIN_ROWS, MAX_ROWS = 64, 4096
 # Small enough for the gathered indices of a tile to stay in the second-level cache.
 _TILE = 2**16
 # numpy's gathers and sums release the interpreter lock, so two threads help.
-_AHEAD = 2
+N_READERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,9 @@ def iter_blocks(
     reduce: Reduce | None = None,
     indices: np.ndarray | None = None,
     max_bytes: int = 2**24,
+    check: str | None = None,
     then: Callable[[Block], Any] | None = None,
+    start: Callable[[], None] | None = None,
 ) -> Iterator[Any]:
     """
     Yield consecutive blocks of rows, in order, cut to the genes of a model.
@@ -82,9 +85,14 @@ def iter_blocks(
     max_bytes
         Largest size of a block when dense (or, for sparse input, of its stored values), in bytes;
         a block never has fewer than 64 rows or more than 4,096.
+    check
+        Name of the matrix in messages; where it is given, NaN, infinite and negative values are
+        refused as by :func:`check_matrix`, without another pass over the matrix.
     then
         Called with each block in the thread that read it; its result is yielded in place of the
         block.
+    start
+        Called once in each of the :data:`N_READERS` threads that read from memory.
 
     Yields
     ------
@@ -93,7 +101,8 @@ def iter_blocks(
     Raises
     ------
     ValueError
-        When the alignment was made for another number of genes.
+        When the alignment was made for another number of genes, or ``check`` finds a value that
+        no model can take.
     IndexError
         When an index is out of range.
 
@@ -127,23 +136,33 @@ def iter_blocks(
     def make(start: int) -> Any:
         stop = min(start + step, n_rows)
         rows = reader.read(start, stop) if order is None else reader.gather(order[start:stop])
-        block = Block(slice(start, stop), cut(rows), _totals(rows, kind))
+        total = _totals(rows, kind)
+        if check is not None and not _fit(rows, total):
+            check_matrix(matrix, name=check)
+        block = Block(slice(start, stop), cut(rows), total)
         return block if then is None else then(block)
 
     if isinstance(matrix, np.ndarray) or sp.issparse(matrix):
-        yield from _ahead(make, range(0, n_rows, step))
+        yield from _ahead(make, range(0, n_rows, step), start)
     else:
         yield from map(make, range(0, n_rows, step))
 
 
-def _ahead(make: Callable[[int], Any], starts: range) -> Iterator[Any]:
+def _fit(rows: Rows, total: np.ndarray) -> bool:
+    """Whether no value is NaN, infinite (its row's total is then not finite) or negative."""
+    return bool(np.isfinite(total).all() and float(np.min(rows.data, initial=0)) >= 0)
+
+
+def _ahead(
+    make: Callable[[int], Any], starts: range, start: Callable[[], None] | None
+) -> Iterator[Any]:
     """Make the next blocks in threads while the caller works on this one; the order stays."""
-    with ThreadPoolExecutor(_AHEAD) as pool:
+    with ThreadPoolExecutor(N_READERS, initializer=start) as pool:
         waiting: deque[Future[Any]] = deque()
         try:
-            for start in starts:
-                waiting.append(pool.submit(make, start))
-                if len(waiting) > _AHEAD:
+            for first in starts:
+                waiting.append(pool.submit(make, first))
+                if len(waiting) > N_READERS:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -162,9 +181,9 @@ class _Cut:
         self.combine = False
         if alignment is None or self.whole:
             return
-        self.wanted = np.zeros(n_query, bool)
-        self.wanted[alignment.source] = True
-        self.column = np.full(n_query, -1, np.int32)
+        # Of two bytes where they hold the numbers: a small table stays in the first-level cache.
+        small = alignment.n_targets <= np.iinfo(np.int16).max
+        self.column = np.full(n_query, -1, np.int16 if small else np.int32)
         self.column[alignment.source] = alignment.target
         self.combine = bool(alignment.duplicated)
         if self.combine and reduce == "mean":
@@ -186,19 +205,26 @@ class _Cut:
         return matrix
 
     def _select(self, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        columns, values, kept = [], [], []
-        for start in range(0, rows.indices.size, _TILE):
-            tile = rows.indices[start : start + _TILE]
+        """Return indptr, columns and values of the wanted entries, tile by tile."""
+        size, n, row = rows.indices.size, 0, 0
+        # As long as if everything was wanted; memory that is never written is never taken.
+        columns, values = np.empty(size, self.column.dtype), np.empty(size, rows.data.dtype)
+        indptr = np.zeros(len(rows.indptr), np.int64)
+        starts = np.arange(0, size, _TILE)
+        # The row pointers that lie in each tile, or at its end.
+        last_rows = np.searchsorted(rows.indptr, starts + _TILE, side="right")
+        for start, last_row in zip(starts, last_rows, strict=True):
+            tile = slice(start, start + _TILE)
             # With mode="clip" numpy gathers without a bounds check, which takes half the time.
-            keep = np.flatnonzero(self.wanted.take(tile, mode="clip"))
-            columns.append(self.column.take(tile.take(keep)))
-            values.append(rows.data[start : start + _TILE].take(keep))
-            kept.append(keep + start)
-        if not kept:
-            nothing = np.zeros(0, np.int32)
-            return np.zeros(len(rows.indptr), np.int32), nothing, rows.data[:0]
-        indptr = np.searchsorted(np.concatenate(kept), rows.indptr)
-        return indptr.astype(np.int32), np.concatenate(columns), np.concatenate(values)
+            column = self.column.take(rows.indices[tile], mode="clip")
+            keep = np.flatnonzero(column >= 0)
+            end = n + keep.size
+            column.take(keep, out=columns[n:end], mode="clip")
+            rows.data[tile].take(keep, out=values[n:end], mode="clip")
+            pointers = rows.indptr[row:last_row].astype(np.int64) - start
+            indptr[row:last_row] = n + np.searchsorted(keep, pointers)
+            n, row = end, last_row
+        return indptr.astype(np.int32), columns[:n], values[:n]
 
 
 def _totals(rows: Rows, kind: ScaleKind) -> np.ndarray:

@@ -43,10 +43,14 @@ def is_serial(name: str) -> bool:
     return _SERIAL.match(name) is not None and _FIRST_SERIAL <= int(name) <= _LAST_SERIAL
 
 
-def serials_are_dates(names: Sequence[str]) -> bool:
-    """Whether the five-digit numbers among ``names`` are few enough to be damaged symbols."""
+def serials_are_dates(names: Sequence[str], n_names: int | None = None) -> bool:
+    """Whether the five-digit numbers among ``names`` are few enough to be damaged symbols.
+
+    ``n_names`` counts all names where ``names`` are only those that may be numbers.
+    """
     n_serial = sum(map(is_serial, names))
-    return n_serial <= _MAX_SERIALS or n_serial <= _MAX_SERIAL_SHARE * len(names)
+    n_names = len(names) if n_names is None else n_names
+    return n_serial <= _MAX_SERIALS or n_serial <= _MAX_SERIAL_SHARE * n_names
 
 
 def _month_days(name: str, *, serials: bool) -> list[tuple[int, int]]:

@@ -25,7 +25,7 @@ _WORDS = {
     "symbol": "gene symbols",
     "unknown": "none of symbols, Ensembl ids and integers",
 }
-_LOOKED_AT: Final = 2000
+_LOOKED_AT: Final = 500
 
 
 def name_style(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dtp_scvi._validate import check_one_of, problem
+from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._sample import sample_rows
 from dtp_scvi.data._scale_evidence import measure
 from dtp_scvi.data._scale_kinds import LINEARISE, Scale, scale_kind
@@ -73,7 +74,7 @@ class ScaleReport:
         return f"Values look like {describe(self.scale)}{sure} ({self.reason})."
 
 
-def detect_scale(matrix: Any, *, seed: int | None = 0, n_rows: int = 512) -> ScaleReport:
+def detect_scale(matrix: Any, *, seed: int | None = 0, n_rows: int = 256) -> ScaleReport:
     """
     Tell the scale of an expression matrix from a fixed, seeded sample of its rows.
 
@@ -142,7 +143,8 @@ def resolve_scale(
     ------
     ValueError
         When ``"auto"`` finds no clear scale or one that is refused (z-scores, a double
-        logarithm), or when the evidence contradicts the declared scale.
+        logarithm), when the evidence contradicts the declared scale, or when a value that was
+        looked at is NaN or infinite.
 
     Examples
     --------
@@ -154,6 +156,8 @@ def resolve_scale(
     """
     check_one_of(str(declared), ["auto", *map(str, LINEARISE)], "scale")
     report = detect_scale(matrix, seed=seed)
+    if report.evidence["n_not_finite"]:
+        check_matrix(matrix, name=name)
     if str(declared) == "auto":
         return _settle_alone(report, name)
     declared = Scale(declared)

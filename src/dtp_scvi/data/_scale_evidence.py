@@ -10,7 +10,8 @@ import scipy.sparse as sp
 
 # Beyond this the exponential of a value has no meaning as an expression level.
 _MAX_EXPONENT = 60.0
-_LATTICE_ROWS = 128
+# Rows that are looked at one by one, spread over the sample.
+_SINGLE_ROWS = 128
 _LATTICE_RATIO = (1.5, 30.5)
 _LATTICE_TOLERANCE = 0.02
 
@@ -30,8 +31,8 @@ def measure(sample: sp.csr_matrix) -> Evidence:
     -------
     ``n_rows``, ``n_vars``, ``n_not_finite``, ``n_stored`` (nonzero values), ``min``, ``max``; of
     the nonzero values ``share_integer`` and ``rounded`` (all have three decimals at most); of all
-    values ``share_negative`` and ``share_zero``; ``row_median`` (median over rows of the median
-    nonzero value); median and coefficient of variation of the row sums of ``x`` (``sum_*``),
+    values ``share_negative`` and ``share_zero``; ``row_median`` (median over some rows of the
+    median nonzero value); median and coefficient of variation of the row sums of ``x`` (``sum_*``),
     ``expm1(x)`` (``expm1_sum_*``), ``2**x - 1`` (``exp2_sum_*``) and ``expm1(expm1(x))``
     (``double_sum_*``); ``expm1_max`` and ``exp2_max``; ``expm1_integer`` and ``exp2_integer``, the
     share of whole numbers after the inverse; ``lattice``, ``expm1_lattice``, ``exp2_lattice`` and
@@ -99,15 +100,19 @@ def _sums(matrix: sp.csr_matrix, name: str) -> Evidence:
 
 
 def _row_median(sample: sp.csr_matrix) -> float:
-    parts = np.split(sample.data, sample.indptr[1:-1])
-    return float(np.median([np.median(part) for part in parts if part.size]))
+    return float(np.median([np.median(row) for row in _single_rows(sample) if row.size]))
+
+
+def _single_rows(matrix: sp.csr_matrix) -> list[np.ndarray]:
+    step = -(-matrix.shape[0] // _SINGLE_ROWS)
+    starts, stops = matrix.indptr[:-1:step], matrix.indptr[1::step]
+    return [matrix.data[start:stop] for start, stop in zip(starts, stops, strict=True)]
 
 
 def lattice(matrix: sp.csr_matrix) -> float:
     """Return the share of values that are whole multiples of the smallest value of their row."""
     shares = []
-    for row in range(min(matrix.shape[0], _LATTICE_ROWS)):
-        values = matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]]
+    for values in _single_rows(matrix):
         if values.size < 2 or values.min() <= 0:
             continue
         ratio = values / values.min()

@@ -146,7 +146,11 @@ class SymbolResolver:
     def __repr__(self) -> str:
         return f"SymbolResolver({len(self):,} approved symbols)"
 
-    def resolve(self, names: Iterable[str]) -> pd.DataFrame:
+    def __contains__(self, name: str) -> bool:
+        """Whether ``name`` is an approved symbol, exactly."""
+        return name in self._approved
+
+    def resolve(self, names: Iterable[str], *, serials: bool | None = None) -> pd.DataFrame:
         """
         Resolve gene names.
 
@@ -154,6 +158,9 @@ class SymbolResolver:
         ----------
         names
             Gene symbols or Ensembl ids, in any mixture.
+        serials
+            Whether five-digit numbers are dates as a spreadsheet stores them, rather than Entrez
+            ids; by default, when few of the names are such numbers.
 
         Returns
         -------
@@ -163,12 +170,7 @@ class SymbolResolver:
         symbols). A name damaged by a spreadsheet has a symbol only where one gene explains it.
         """
         names = [str(name) for name in names]
-        serials = serials_are_dates(names)
-        known: dict[str, Resolution] = {}
-        for name in names:
-            if name not in known:
-                known[name] = self._resolve_one(name, serials=serials)
-        found = [known[name] for name in names]
+        found = self.look_up(names, serials=serials)
         return pd.DataFrame(
             {
                 "name": pd.Series(names, dtype=object),
@@ -177,6 +179,21 @@ class SymbolResolver:
                 "candidates": pd.Series([entry[2] for entry in found], dtype=object),
             }
         )
+
+    def look_up(self, names: Sequence[str], *, serials: bool | None = None) -> list[Resolution]:
+        """
+        Return symbol, how and candidates of each name: :meth:`resolve` without the table.
+
+        Parameters
+        ----------
+        names
+            Gene symbols or Ensembl ids, in any mixture.
+        serials
+            As for :meth:`resolve`.
+        """
+        serials = serials_are_dates(names) if serials is None else serials
+        known = {name: self._resolve_one(name, serials=serials) for name in dict.fromkeys(names)}
+        return [known[name] for name in names]
 
     def _resolve_one(self, name: str, *, serials: bool) -> Resolution:
         if name in self._approved:

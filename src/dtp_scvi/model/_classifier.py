@@ -27,11 +27,12 @@ from dtp_scvi._scvi import (
     setup_args,
     setup_method_args,
 )
+from dtp_scvi._threads import torch_share
 from dtp_scvi._validate import check_one_of, check_positive_int, problem, shorten
 from dtp_scvi.data import (
+    N_READERS,
     Scale,
     align_genes,
-    check_matrix,
     gene_names,
     get_matrix,
     iter_blocks,
@@ -281,9 +282,9 @@ class ExpressionClassifier(BaseModelClass):
         if adata is self.adata and layer is None and scale == "auto":
             arguments = setup_args(self.registry_)
             layer, scale = arguments["layer"], arguments["scale"]
-            matrix, found = get_matrix(adata, layer), Scale(scale)
+            matrix, found, check = get_matrix(adata, layer), Scale(scale), None
         else:
-            matrix, found = self._check_query(adata, layer, scale)
+            matrix, found, check = self._check_query(adata, layer, scale)
         alignment = self.align(
             adata, gene_key=gene_key, min_coverage=min_coverage, missing=missing
         )
@@ -297,6 +298,7 @@ class ExpressionClassifier(BaseModelClass):
                 missing=missing,
                 indices=indices,
                 batch_size=batch_size,
+                check=check,
             ):
                 out[rows] = raw
                 bar.update(rows.stop - rows.start)
@@ -364,12 +366,10 @@ class ExpressionClassifier(BaseModelClass):
         return self.adata
 
     @staticmethod
-    def _check_query(adata: AnnData, layer: str | None, scale: str) -> tuple[Any, Scale]:
+    def _check_query(adata: AnnData, layer: str | None, scale: str) -> tuple[Any, Scale, str]:
         matrix = get_matrix(adata, layer)
         name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
-        found = resolve_scale(matrix, scale, name=name)
-        check_matrix(matrix, name=name)
-        return matrix, found
+        return matrix, resolve_scale(matrix, scale, name=name), name
 
     def stream(
         self,
@@ -380,6 +380,7 @@ class ExpressionClassifier(BaseModelClass):
         missing: Missing = "mean",
         indices: np.ndarray | None = None,
         batch_size: int | None = None,
+        check: str | None = None,
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield (rows, log-odds) block by block, in constant memory.
 
@@ -397,6 +398,9 @@ class ExpressionClassifier(BaseModelClass):
             Rows to predict; all by default.
         batch_size
             Rows per step.
+        check
+            Name of the matrix in messages; where it is given, NaN, infinite and negative values
+            are refused.
         """
         if batch_size is not None:
             check_positive_int(batch_size, "batch_size")
@@ -413,14 +417,24 @@ class ExpressionClassifier(BaseModelClass):
                 step, out = batch_size or block.matrix.shape[0], []
                 for start in range(0, block.matrix.shape[0], step):
                     part = slice(start, min(start + step, block.matrix.shape[0]))
-                    batch = sparse_batch(block.matrix[part], block.total[part], kind)
+                    whole = step >= block.matrix.shape[0]
+                    rows = block.matrix if whole else block.matrix[part]
+                    batch = sparse_batch(rows, block.total[part], kind)
                     raw = self.module.raw_logits(to_device(batch, device), observed)
                     logits = one_against_rest(raw.double()).cpu().numpy()
                     first = block.rows.start + part.start
                     out.append((slice(first, first + len(logits)), logits))
             return out
 
-        for parts in iter_blocks(matrix, alignment, scale=scale, indices=indices, then=predict):
+        for parts in iter_blocks(
+            matrix,
+            alignment,
+            scale=scale,
+            indices=indices,
+            check=check,
+            then=predict,
+            start=torch_share(N_READERS),
+        ):
             yield from parts
 
     def _meta(self) -> dict[str, Any]:

@@ -438,7 +438,7 @@ class DTPTransformer(ExpressionClassifier):
             )
         own = adata is self.adata
         args = self.registry_["setup_args"]
-        matrix, scale = (
+        matrix, scale, name = (
             self._check_query(adata, args["layer"], args["scale"])
             if own
             else self._check_query(adata, None, "auto")
@@ -449,7 +449,7 @@ class DTPTransformer(ExpressionClassifier):
         net = self.module.members[member]
         parts = []
         with torch.inference_mode():
-            for block in iter_blocks(matrix, alignment, scale=scale):
+            for block in iter_blocks(matrix, alignment, scale=scale, check=name):
                 batch = sparse_batch(block.matrix, block.total, scale_kind(scale))
                 coordinates = self.module.coordinates(batch, member, observed)
                 weights = net.encoder.attention(net.tokens.embed(coordinates))

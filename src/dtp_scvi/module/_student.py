@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from dtp_scvi.module._batch import SparseBatch, TrainingBatch
 
 
+# Numbers of 32 bits in the widest registers of current processors.
+_VECTOR = 16
+
+
 class StudentModule(BaseModuleClass):
     r"""Linear skip plus a perceptron whose output starts at zero.
 
@@ -83,12 +87,13 @@ class StudentModule(BaseModuleClass):
         lengths = tensors["offsets"].diff().long()
         values = log_normalize(tensors["values"], lengths, tensors["total"], tensors["kind"])
         weight = torch.cat([self.linear.weight, self.directions.weight]) / self.sd
-        # The kernel of the bag sums is many times faster on contiguous rows.
-        weight = weight.T.contiguous()
+        n_columns = len(weight)
+        # The kernel of the bag sums is many times faster on contiguous rows of whole vectors.
+        weight = F.pad(weight, (0, 0, 0, -n_columns % _VECTOR)).T.contiguous()
         bias = torch.cat([self.linear.bias, self.directions.bias])
         centre = self.mean if observed is None else self.mean * observed
         sums = SparseBagSum.apply(weight, values, tensors["columns"], tensors["offsets"])
-        out = sums + (bias - centre @ weight)
+        out = (sums - centre @ weight)[:, :n_columns] + bias
         return out[:, : self.n_outputs], out[:, self.n_outputs :]
 
     def _get_inference_input(self, tensors: SparseBatch) -> dict[str, SparseBatch]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dtp_scvi.module._batch import SparseBatch, TrainingBatch
 
-_PIECE = 256
+_PIECE = 128
 
 
 class ResidualNet(nn.Module):

@@ -8,6 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# Up to here plain products are faster on a CPU than the fused kernel, which tiles long sequences.
+_SHORT = 64
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Return softmax(query · keyᵀ / √d) · value; all are (n_cells, n_heads, n_tokens, d)."""
+    if query.device.type != "cpu" or key.shape[2] > _SHORT:
+        return F.scaled_dot_product_attention(query, key, value)
+    weight = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    return torch.softmax(weight, dim=-1) @ value
+
 
 class TransformerBlock(nn.Module):
     """One pre-norm block; with ``query_first`` only the first token is updated.
@@ -41,19 +52,20 @@ class TransformerBlock(nn.Module):
             nn.Linear(d_hidden, d_model),
         )
 
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+    def _heads(self, x: Tensor, n: int) -> Tensor:
+        """Split (n_cells, n_tokens, n · d_model) to n x (n_cells, n_heads, n_tokens, d_head)."""
+        return x.unflatten(-1, (n, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         h = self.norm_attention(x)
-        key, value = self.key_value(h).chunk(2, dim=-1)
-        query = self.query(h[:, :1] if self.query_first else h)
-        return self._heads(query), self._heads(key), self._heads(value)
+        key, value = self._heads(self.key_value(h), 2).contiguous()
+        (query,) = self._heads(self.query(h[:, :1] if self.query_first else h), 1)
+        return query, key, value
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_cells, n_tokens, d_model) to the same shape, or to its first token."""
         query, key, value = self._project(x)
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = attend(query, key, value)
         x = x[:, :1] if self.query_first else x
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
         return x + self.hidden(self.norm_hidden(x))

@@ -22,7 +22,7 @@ from dtp_scvi._constants import (
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import logger, progress, warn
 from dtp_scvi._validate import check_range, near_matches, problem
-from dtp_scvi.data import check_matrix, get_matrix, resolve_scale
+from dtp_scvi.data import get_matrix, resolve_scale
 from dtp_scvi.model import load_model, versions
 
 if TYPE_CHECKING:
@@ -133,7 +133,6 @@ def score(
     name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
     alignment = model.align(adata, gene_key=gene_key, min_coverage=min_coverage, missing=missing)
     found = resolve_scale(matrix, scale, name=name)
-    check_matrix(matrix, name=name)
     weighted = alignment.weighted_coverage(model.importance_)
     logger.info("%s: %s; %r, weighted coverage %.0f %%", name, found, alignment, 100 * weighted)
     if alignment.coverage < _WARN_COVERAGE:
@@ -146,7 +145,7 @@ def score(
     positive = model.classes_.index(model.positive_)
     with progress(adata.n_obs, "scoring", verbose=verbose) as bar:
         for rows, values in model.stream(
-            matrix, alignment, scale=found, missing=missing, batch_size=batch_size
+            matrix, alignment, scale=found, missing=missing, batch_size=batch_size, check=name
         ):
             logit[rows] = values[:, positive]
             bar.update(rows.stop - rows.start)
@@ -208,9 +207,9 @@ def _write(
 ) -> None:
     probability = expit(logit)
     names = [model.positive_, f"not {model.positive_}"]
-    called = np.where(probability >= model.threshold_["value"], names[0], names[1])
+    under = (probability < model.threshold_["value"]).astype(np.int8)
     adata.obs[f"{key}{LOGIT_SUFFIX}"] = logit
     adata.obs[f"{key}{SCORE_SUFFIX}"] = probability
     adata.obs[f"{key}{RANK_SUFFIX}"] = rankdata(logit) / len(logit)
-    adata.obs[f"{key}{CALL_SUFFIX}"] = pd.Categorical(called, categories=names)
+    adata.obs[f"{key}{CALL_SUFFIX}"] = pd.Categorical.from_codes(under, names)
     adata.uns[key] = record
