@@ -51,3 +51,10 @@ def test_order_is_kept_and_every_kind_is_named():
     found = nuisance_genes(["HBB", "CD34", "HBA1"])
     assert found["haemoglobin"] == ["HBB", "HBA1"]
     assert set(found) == set(FOUND)
+
+
+def test_ensembl_ids_are_looked_up():
+    found = nuisance_genes(["ENSG00000198888.2", "ENSG00000229807", "ENSG00000174059", "RPL13"])
+    assert found["mitochondrial"] == ["ENSG00000198888.2"]  # MT-ND1
+    assert found["sex"] == ["ENSG00000229807"]  # XIST
+    assert found["ribosomal"] == ["RPL13"]

@@ -134,7 +134,11 @@ def test_unused_categories_are_no_classes(adata):
 
 @pytest.mark.parametrize(
     ("value", "match"),
-    [(np.nan, "1 NaN values; the first in row"), (np.inf, "1 infinite values; the first in row"), (-3.0, "negative")],
+    [
+        (np.nan, "1 NaN values; the first in row"),
+        (np.inf, "1 infinite values; the first in row"),
+        (-3.0, "negative"),
+    ],
 )
 @pytest.mark.parametrize("dense", [False, True])
 def test_unfit_values(adata, value, match, dense):

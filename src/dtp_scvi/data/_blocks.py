@@ -217,7 +217,7 @@ class _Cut:
             tile = slice(start, start + _TILE)
             # With mode="clip" numpy gathers without a bounds check, which takes half the time.
             column = self.column.take(rows.indices[tile], mode="clip")
-            keep = np.flatnonzero(column >= 0)
+            keep = np.flatnonzero(np.greater_equal(column, 0))
             end = n + keep.size
             column.take(keep, out=columns[n:end], mode="clip")
             rows.data[tile].take(keep, out=values[n:end], mode="clip")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from dtp_scvi.data._symbols import SymbolResolver, ensembl_base
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -40,12 +42,12 @@ _DISSOCIATION: Final = (
 
 def nuisance_genes(names: Iterable[str]) -> dict[str, list[str]]:
     """
-    Find ribosomal, mitochondrial, sex, haemoglobin and dissociation genes among symbols.
+    Find ribosomal, mitochondrial, sex, haemoglobin and dissociation genes.
 
     Parameters
     ----------
     names
-        Human gene symbols, in any case; Ensembl ids are not recognised.
+        Human gene symbols in any case, or Ensembl gene ids.
 
     Returns
     -------
@@ -69,8 +71,16 @@ def nuisance_genes(names: Iterable[str]) -> dict[str, list[str]]:
         "haemoglobin": _HAEMOGLOBIN.match,
         "dissociation": frozenset(_DISSOCIATION.split()).__contains__,
     }
-    pairs = [(str(name), str(name).upper()) for name in names]
+    pairs = _symbols([str(name) for name in names])
     return {
         kind: [name for name, symbol in pairs if matches(symbol)]
         for kind, matches in tests.items()
     }
+
+
+def _symbols(names: list[str]) -> list[tuple[str, str]]:
+    """Pair each name with its symbol in upper case; Ensembl ids are looked up."""
+    ids = [name for name in names if ensembl_base(name)]
+    found = SymbolResolver.bundled().look_up(ids) if ids else []
+    known = {name: symbol for name, (symbol, _, _) in zip(ids, found, strict=True) if symbol}
+    return [(name, known.get(name, name).upper()) for name in names]

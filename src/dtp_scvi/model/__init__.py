@@ -1,15 +1,18 @@
 """What a user instantiates: one class a file, on ``ExpressionClassifier``."""
 
-from dtp_scvi.model._classifier import ExpressionClassifier, versions
+from dtp_scvi.model._classifier import ExpressionClassifier
 from dtp_scvi.model._load import load_model
+from dtp_scvi.model._query import Query
 from dtp_scvi.model._registration import Registration
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.model._transformer import DTPTransformer
+from dtp_scvi.model._versions import versions
 
 __all__ = [
     "DTPStudent",
     "DTPTransformer",
     "ExpressionClassifier",
+    "Query",
     "Registration",
     "load_model",
     "versions",

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 import torch
 
 from dtp_scvi._docs import docs
 from dtp_scvi._scvi import init_params
 from dtp_scvi._validate import check_positive_int, check_range, problem
-from dtp_scvi.data import Scale, draw_rows, get_matrix, scale_kind
-from dtp_scvi.model._classifier import ExpressionClassifier, check_same_genes
-from dtp_scvi.module import StudentModule, one_against_rest, sparse_batch
+from dtp_scvi.data import Scale, draw_rows, scale_kind
+from dtp_scvi.model._checks import check_same_genes
+from dtp_scvi.model._classifier import ExpressionClassifier
+from dtp_scvi.model._imitation import imitation_rows
+from dtp_scvi.model._training_data import TrainingData, read_training_data
+from dtp_scvi.module import StudentModule, one_against_rest
 from dtp_scvi.stats import fidelity, logit
 from dtp_scvi.train import (
     DistillPlan,
@@ -23,11 +25,8 @@ from dtp_scvi.train import (
     SparseBatches,
     choose_panel,
     gene_attributions,
-    inner_folds,
     log_rows,
-    mix_rows,
     panel_table,
-    read_rows,
     ridge_start,
     run_plan,
 )
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
 _DONOR_CELLS = 250
 _MIXTURES = 12
-_MOST_MIXTURES = 30_000
 _MOST_RIDGE_ROWS = 60_000
 NUISANCE = ("ribosomal", "mitochondrial", "sex", "haemoglobin", "dissociation")
 
@@ -160,8 +158,8 @@ class DTPStudent(ExpressionClassifier):
         temperature: float = 2.0,
         exclude: Sequence[str] = NUISANCE,
         mixtures: int = _MIXTURES,
-        batch_size: int = 256,
-        lr: float = 3e-3,
+        batch_size: int = 512,
+        lr: float = 5e-3,
         weight_decay: float = 1e-3,
         patience: int = 8,
         seed: int = 0,
@@ -216,20 +214,16 @@ class DTPStudent(ExpressionClassifier):
         check_range(mixtures, "mixtures", 0)
         check_range(alpha, "alpha", 0, 1)
         check_range(temperature, "temperature", 0, inclusive=False)
-        reg = type(self).registration(self._own_adata())
-        which = np.arange(len(reg.labels))
-        which = which if indices is None else which[indices]
+        self._own_adata()
         if teacher is None:
-            teacher = self._own_teacher(which, seed=seed, accelerator=accelerator, verbose=verbose)
+            teacher = self._own_teacher(
+                indices, seed=seed, accelerator=accelerator, verbose=verbose
+            )
         self._check_teacher(teacher)
-        matrix, total = read_rows(get_matrix(self.adata, reg.layer), reg.scale, which)
-        donors = None if reg.donors is None else reg.donors[which]
-        panel = self._choose(teacher, matrix, total, reg.scale, donors, exclude, seed)
-        inner = inner_folds(reg.labels[which], donors, 5, seed)
-        train, held_out = inner.folds[0]
-        data, train, coordinates = self._imitation_rows(
-            teacher, matrix, total, reg, which, train, panel, mixtures, seed
-        )
+        given = read_training_data(self, indices, seed)
+        panel = self._choose(teacher, given, exclude, seed)
+        train, held_out = given.inner.folds[0]
+        data, train, coordinates = imitation_rows(teacher, given, train, panel, mixtures, seed)
         self.module = self._seeded_module(data, train, coordinates, seed, panel)
         batches = SparseBatches(data, train, held_out, batch_size=batch_size, thin=0.0, seed=seed)
         plan = DistillPlan(
@@ -257,16 +251,16 @@ class DTPStudent(ExpressionClassifier):
         self.genes_ = np.asarray(teacher.genes_)[panel.genes]
         self.panel_rows_ = panel_table(panel, teacher.genes_.tolist()).to_dict("records")
         self.threshold_, self.teacher_id_ = dict(teacher.threshold_), teacher.id_
-        self.seed_, self.train_rows_ = seed, which
-        self.fidelity_ = self._measure(data, held_out, inner.unit)
+        self.seed_, self.train_rows_ = seed, given.which
+        self.fidelity_ = self._measure(data, held_out, given.inner.unit)
         self.is_trained_ = True
 
-    def _own_teacher(self, which: np.ndarray, **kwargs: Any) -> DTPTransformer:
+    def _own_teacher(self, indices: np.ndarray | None, **kwargs: Any) -> DTPTransformer:
         from dtp_scvi.model._transformer import DTPTransformer
 
         DTPTransformer.setup_anndata(self.adata, **self.registry_["setup_args"])
         teacher = DTPTransformer(self.adata)
-        teacher.train(indices=which, **kwargs)
+        teacher.train(indices=indices, **kwargs)
         return teacher
 
     def _check_teacher(self, teacher: DTPTransformer) -> None:
@@ -283,23 +277,21 @@ class DTPStudent(ExpressionClassifier):
     def _choose(
         self,
         teacher: DTPTransformer,
-        matrix: sp.csr_matrix,
-        total: np.ndarray,
-        scale: Scale,
-        donors: np.ndarray | None,
+        given: TrainingData,
         exclude: Sequence[str],
         seed: int,
     ) -> Panel:
         """Average attributions per donor and pick the panel."""
         rng = np.random.default_rng(seed)
-        groups = np.zeros(matrix.shape[0], int) if donors is None else donors
+        groups = np.zeros(len(given.codes), int) if given.donors is None else given.donors
         by_donor, detected = [], []
         for donor in np.unique(groups):
             here = np.flatnonzero(groups == donor)
             here = here[draw_rows(len(here), None, _DONOR_CELLS, rng)]
-            rows, output = matrix[here], teacher._positive_output
+            rows, kind = given.matrix[here], scale_kind(given.scale)
+            output = teacher._positive_output
             by_donor.append(
-                gene_attributions(teacher.module, rows, total[here], scale_kind(scale), output)
+                gene_attributions(teacher.module, rows, given.total[here], kind, output)
             )
             detected.append(rows.getnnz(axis=0) > 0)
         panel = choose_panel(
@@ -316,38 +308,6 @@ class DTPStudent(ExpressionClassifier):
             "n_excluded": panel.n_excluded,
         }
         return panel
-
-    def _imitation_rows(
-        self,
-        teacher: DTPTransformer,
-        matrix: sp.csr_matrix,
-        total: np.ndarray,
-        reg: Any,
-        which: np.ndarray,
-        train: np.ndarray,
-        panel: Panel,
-        mixtures: int,
-        seed: int,
-    ) -> tuple[Rows, np.ndarray, np.ndarray]:
-        """Stack measured rows and mixtures of the rows to fit on, with the teacher's outputs."""
-        rng = np.random.default_rng(seed)
-        n_mixed = min(mixtures * len(train), _MOST_MIXTURES)
-        codes = reg.codes[which]
-        raw, seen = teacher_outputs(teacher, matrix, total, reg.scale)
-        if n_mixed and scale_kind(reg.scale) == "linear":
-            mixed = mix_rows(
-                matrix[train], reg.scale, n_mixed, counts=reg.scale is Scale.COUNTS, rng=rng
-            )
-            mixed_total = np.maximum(np.asarray(mixed.sum(axis=1)).ravel(), 1.0)
-            more, also_seen = teacher_outputs(teacher, mixed, mixed_total, reg.scale)
-            raw, seen = np.vstack([raw, more]), np.vstack([seen, also_seen])
-            matrix = sp.vstack([matrix[:, panel.genes], mixed[:, panel.genes]], format="csr")
-            total = np.concatenate([total, mixed_total])
-            codes = np.concatenate([codes, np.full(n_mixed, -1)])
-            train = np.concatenate([train, np.arange(len(which), len(codes))])
-        else:
-            matrix = matrix[:, panel.genes]
-        return Rows(matrix, total, codes, raw, scale_kind(reg.scale)), train, seen
 
     def _seeded_module(
         self,
@@ -386,22 +346,3 @@ class DTPStudent(ExpressionClassifier):
         cut = float(logit(np.array([self.threshold_["value"]]))[0])
         measured = fidelity(teacher, student, teacher_threshold=cut, student_threshold=cut)
         return {**measured, "held_out": unit}
-
-
-@torch.inference_mode()
-def teacher_outputs(
-    teacher: DTPTransformer, matrix: sp.csr_matrix, total: np.ndarray, scale: Scale
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a teacher's raw outputs and its live members' coordinates, both by row.
-
-    Rows are in the order of the teacher's genes.
-    """
-    module = teacher.module
-    raws, coordinates = [], []
-    for start in range(0, matrix.shape[0], 1024):
-        part = slice(start, start + 1024)
-        batch = sparse_batch(matrix[part], total[part], scale_kind(scale))
-        raws.append(module.raw_logits(batch).numpy())
-        seen = [module.coordinates(batch, m).flatten(1).numpy() for m in module.live_members]
-        coordinates.append(np.hstack([np.empty((len(raws[-1]), 0), np.float32), *seen]))
-    return np.concatenate(raws).astype(np.float32), np.concatenate(coordinates)

@@ -13,19 +13,16 @@ import torch
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
 from dtp_scvi._scvi import init_params
-from dtp_scvi._validate import check_key, check_positive_int, check_range, problem
-from dtp_scvi.data import (
-    align_genes,
-    coexpression_programs,
-    draw_rows,
-    get_matrix,
-    iter_blocks,
-    read_gmt,
-    scale_kind,
-)
-from dtp_scvi.model._classifier import ExpressionClassifier, check_same_genes
+from dtp_scvi._validate import check_key, check_positive_int, check_range
+from dtp_scvi.data import Scale, coexpression_programs, draw_rows, read_gmt, scale_kind
+from dtp_scvi.model._arguments import check_architecture, class_weights
+from dtp_scvi.model._checks import check_same_genes
+from dtp_scvi.model._classifier import ExpressionClassifier
+from dtp_scvi.model._explain import gene_embedding, program_attention
+from dtp_scvi.model._programs import match_programs
 from dtp_scvi.model._student import DTPStudent
-from dtp_scvi.module import TransformerModule, class_scores, sorted_columns, sparse_batch
+from dtp_scvi.model._training_data import TrainingData, read_training_data
+from dtp_scvi.module import TransformerModule, class_scores, sorted_columns
 from dtp_scvi.stats import choose_threshold
 from dtp_scvi.train import (
     Axes,
@@ -36,10 +33,8 @@ from dtp_scvi.train import (
     SparseBatches,
     fit_linear,
     gene_attributions,
-    inner_folds,
     log_rows,
     principal_axes,
-    read_rows,
     run_plan,
     token_basis,
 )
@@ -48,11 +43,8 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
     from anndata import AnnData
 
-    from dtp_scvi.model._registration import Registration
 
 _N_AXES = 100
-_N_FOLDS = 5
-_MIN_PROGRAM_GENES = 3
 _IMPORTANCE_CELLS = 1000
 
 Programs = Mapping[str, Sequence[str]] | str | Path
@@ -135,7 +127,7 @@ class DTPTransformer(ExpressionClassifier):
         n_members: int = 1,
     ) -> None:
         super().__init__(adata, registry)
-        _check_architecture(n_programs, n_components, d_model, n_blocks, n_heads, n_members)
+        check_architecture(n_programs, n_components, d_model, n_blocks, n_heads, n_members)
         check_range(dropout, "dropout", 0, 0.95)
         low, high = gene_dropout
         check_range(low, "gene_dropout[0]", 0, high)
@@ -144,7 +136,7 @@ class DTPTransformer(ExpressionClassifier):
         if programs is not None:
             programs = read_gmt(programs) if isinstance(programs, str | Path) else dict(programs)
             programs = {name: list(genes) for name, genes in programs.items()}
-            self._members_of: dict[str, np.ndarray] | None = _match_programs(programs, self.genes_)
+            self._members_of: dict[str, np.ndarray] | None = match_programs(programs, self.genes_)
             self.program_names_ = list(self._members_of)
         else:
             self._members_of = None
@@ -248,32 +240,23 @@ class DTPTransformer(ExpressionClassifier):
         check_positive_int(max_epochs, "max_epochs")
         check_positive_int(batch_size, "batch_size")
         check_range(downsample, "downsample", 0, 1)
-        reg = type(self).registration(self._own_adata())
-        which = np.arange(len(reg.labels))
-        which = which if indices is None else which[indices]
-        codes = _codes_of(reg, which)
-        donors = None if reg.donors is None else reg.donors[which]
-        inner = inner_folds(reg.labels[which], donors, _N_FOLDS, seed)
-        matrix, total = read_rows(get_matrix(self.adata, reg.layer), reg.scale, which)
-        log = log_rows(matrix, total, reg.scale)
-        groups = None if donors is None else donors.tolist()
+        given = read_training_data(self, indices, seed)
+        codes, inner, groups = given.codes, given.inner, given.groups
+        log = log_rows(given.matrix, given.total, given.scale)
         axes = principal_axes(log, _N_AXES, groups=groups, seed=seed)
-        weight = _class_weights(class_weight, self.classes_, codes)
+        weight = class_weights(class_weight, self.classes_, codes)
         linear = fit_linear(log, codes, axes, inner.folds, weight)
         self._place(log, axes, linear, groups, weight, seed)
         data = Rows(
-            sorted_columns(matrix, self.module.order.numpy()),
-            total,
+            sorted_columns(given.matrix, self.module.order.numpy()),
+            given.total,
             codes,
             linear.out_of_fold,
-            scale_kind(reg.scale),
+            scale_kind(given.scale),
             self.module.boundaries.numpy(),
         )
-        sample = draw_rows(len(which), groups, _IMPORTANCE_CELLS, np.random.default_rng(seed))
-        sample_rows, sample_total = matrix[sample], total[sample]
-        del log, matrix
-        self.train_rows_, self.seed_ = which, seed
-        counts = reg.scale.value == "counts"
+        del log
+        self.train_rows_, self.seed_ = given.which, seed
         self.history_rows_ = []
         for member in range(self._architecture["n_members"]):
             train, held_out = inner.folds[member % len(inner.folds)]
@@ -282,7 +265,7 @@ class DTPTransformer(ExpressionClassifier):
                 train,
                 held_out,
                 batch_size=batch_size,
-                thin=downsample if counts else 0.0,
+                thin=downsample if given.scale is Scale.COUNTS else 0.0,
                 seed=seed + member,
             )
             plan = ResidualPlan(
@@ -307,11 +290,14 @@ class DTPTransformer(ExpressionClassifier):
             )
             self.module.member_scale[member] = plan.best_scale
             self.history_rows_ += table.assign(member=member).to_dict("records")
-        self._finish(
-            data, inner, linear, donors, which, threshold_rule, dict(threshold_kwargs or {})
-        )
+        self._finish(data, given, linear, threshold_rule, dict(threshold_kwargs or {}))
+        sample = draw_rows(len(codes), groups, _IMPORTANCE_CELLS, np.random.default_rng(seed))
         importance = gene_attributions(
-            self.module, sample_rows, sample_total, data.kind, self._positive_output
+            self.module,
+            given.matrix[sample],
+            given.total[sample],
+            data.kind,
+            self._positive_output,
         )
         self.module.importance.copy_(torch.from_numpy(importance.astype(np.float32)))
         self.is_trained_ = True
@@ -361,15 +347,14 @@ class DTPTransformer(ExpressionClassifier):
     def _finish(
         self,
         data: Rows,
-        inner: InnerFolds,
+        given: TrainingData,
         linear: LinearFit,
-        donors: np.ndarray | None,
-        which: np.ndarray,
         rule: str,
         rule_kwargs: dict[str, Any],
     ) -> None:
         """Choose the threshold on held-out rows; record the protocol."""
         self.module.to("cpu").eval()
+        inner, donors = given.inner, given.donors
         rows, raw = self._held_out(data, inner)
         scores = class_scores(torch.from_numpy(raw))
         positive = self.classes_.index(self.positive_)
@@ -378,7 +363,7 @@ class DTPTransformer(ExpressionClassifier):
         if groups is not None and len(set(groups)) < 2:
             groups = None
         if rule_kwargs.get("negatives") is not None:
-            rule_kwargs["negatives"] = np.asarray(rule_kwargs["negatives"])[which][rows]
+            rule_kwargs["negatives"] = np.asarray(rule_kwargs["negatives"])[given.which][rows]
         threshold = choose_threshold(
             data.labels[rows] == positive,
             prob,
@@ -391,7 +376,7 @@ class DTPTransformer(ExpressionClassifier):
         self.protocol_ = {
             "held_out": inner.unit,
             "n_folds": len(inner.folds),
-            "n_rows": len(which),
+            "n_rows": len(given.which),
             "n_donors": None if donors is None else len(set(donors)),
             "threshold_rows": len(rows),
             "linear_C": linear.C,
@@ -427,7 +412,6 @@ class DTPTransformer(ExpressionClassifier):
         -------
         One row a cell, or a group, and one column a program; values 0 to 1, rows sum to at most 1.
         """
-        self._check_trained()
         adata = self._own_adata() if adata is None else adata
         if groupby is not None:
             check_key(adata.obs, groupby, "adata.obs", "groupby")
@@ -436,27 +420,9 @@ class DTPTransformer(ExpressionClassifier):
                 f"The residual of member {member} did not help on held-out donors and is not "
                 "part of the score; its attention describes nothing that the model uses."
             )
-        own = adata is self.adata
-        args = self.registry_["setup_args"]
-        matrix, scale, name = (
-            self._check_query(adata, args["layer"], args["scale"])
-            if own
-            else self._check_query(adata, None, "auto")
-        )
-        alignment = self.align(adata)
-        mask = torch.from_numpy(alignment.observed.astype(np.float32))
-        observed = None if alignment.observed.all() else mask
-        net = self.module.members[member]
-        parts = []
-        with torch.inference_mode():
-            for block in iter_blocks(matrix, alignment, scale=scale, check=name):
-                batch = sparse_batch(block.matrix, block.total, scale_kind(scale))
-                coordinates = self.module.coordinates(batch, member, observed)
-                weights = net.encoder.attention(net.tokens.embed(coordinates))
-                parts.append(weights.mean(dim=(1, 2)).numpy())
-        table = pd.DataFrame(
-            np.concatenate(parts), index=adata.obs_names, columns=self.program_names_
-        )
+        query = self.prepare(None if adata is self.adata else adata)
+        weights = program_attention(self.module, query, member)
+        table = pd.DataFrame(weights, index=adata.obs_names, columns=self.program_names_)
         if groupby is None:
             return table
         return table.groupby(adata.obs[groupby].astype(str).to_numpy()).mean()
@@ -474,12 +440,7 @@ class DTPTransformer(ExpressionClassifier):
         One row a gene; zero for genes of no program, summed over programs where there are several.
         """
         self._check_trained()
-        tokens = self.module.members[member].tokens
-        lift = torch.cat([tokens.lift, torch.zeros_like(tokens.lift[:1])])
-        moved = torch.einsum("gr,grd->gd", tokens.weight, lift[tokens.programs]).detach()
-        out = torch.zeros(len(self.genes_), moved.shape[1])
-        out.index_add_(0, self.module.order, moved)
-        return pd.DataFrame(out.numpy(), index=self.genes_)
+        return pd.DataFrame(gene_embedding(self.module, member), index=self.genes_)
 
     @docs.dedent
     def distill(
@@ -530,84 +491,3 @@ class DTPTransformer(ExpressionClassifier):
 
 def _setup_of(model: ExpressionClassifier) -> dict[str, Any]:
     return dict(model.registry_["setup_args"])
-
-
-def _check_architecture(
-    n_programs: int, n_components: int, d_model: int, n_blocks: int, n_heads: int, n_members: int
-) -> None:
-    for value, name in (
-        (n_programs, "n_programs"),
-        (n_components, "n_components"),
-        (d_model, "d_model"),
-        (n_blocks, "n_blocks"),
-        (n_heads, "n_heads"),
-        (n_members, "n_members"),
-    ):
-        check_positive_int(value, name)
-    check_range(n_members, "n_members", 1, _N_FOLDS)
-    if d_model % n_heads:
-        msg = problem(
-            "`n_heads` to divide `d_model`", f"d_model={d_model}, n_heads={n_heads}", "Change one."
-        )
-        raise ValueError(msg)
-
-
-def _match_programs(
-    programs: Mapping[str, Sequence[str]], genes: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Find the positions of each program's genes, through aliases; drop programs too small."""
-    found: dict[str, np.ndarray] = {}
-    too_small = []
-    for name, members in programs.items():
-        hits = np.flatnonzero(align_genes(list(dict.fromkeys(members)), genes).observed)
-        if len(hits) >= _MIN_PROGRAM_GENES:
-            found[name] = hits
-        else:
-            too_small.append(name)
-    if not found:
-        msg = problem(
-            f"programs with at least {_MIN_PROGRAM_GENES} of the {len(genes):,} genes",
-            f"none of {len(programs):,}",
-            "Check that both use gene symbols of the same species.",
-        )
-        raise ValueError(msg)
-    if too_small:
-        warn(
-            f"{len(too_small):,} of {len(programs):,} programs have fewer than "
-            f"{_MIN_PROGRAM_GENES} genes in the data and are left out: {', '.join(too_small[:5])}."
-        )
-    return found
-
-
-def _codes_of(reg: Registration, which: np.ndarray) -> np.ndarray:
-    codes = reg.codes[which]
-    absent = [name for code, name in enumerate(reg.classes) if not (codes == code).any()]
-    if absent:
-        msg = problem(
-            "every class among the rows to train on",
-            f"no row of {', '.join(absent)} in {len(which):,} rows",
-            "Choose other `indices`.",
-        )
-        raise ValueError(msg)
-    return codes
-
-
-def _class_weights(
-    given: str | Mapping[str, float] | None, classes: Sequence[str], codes: np.ndarray
-) -> np.ndarray:
-    if given is None:
-        return np.ones(len(classes))
-    if given == "balanced":
-        counts = np.bincount(codes, minlength=len(classes))
-        return len(codes) / (len(classes) * counts)
-    if not isinstance(given, Mapping) or set(given) != set(classes):
-        msg = problem(
-            f"`class_weight` to be 'balanced' or to weigh {', '.join(classes)}",
-            repr(given),
-            "Name every class once.",
-        )
-        raise ValueError(msg)
-    weights = np.array([given[name] for name in classes], dtype=float)
-    for weight in weights:
-        check_range(float(weight), "class_weight", 0, inclusive=False)
-    return weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,16 +22,13 @@ from dtp_scvi._constants import (
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import logger, progress, warn
 from dtp_scvi._validate import check_range, near_matches, problem
-from dtp_scvi.data import get_matrix, resolve_scale
 from dtp_scvi.model import load_model, versions
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-    from dtp_scvi.data import GeneAlignment
-    from dtp_scvi.model import ExpressionClassifier
-    from dtp_scvi.model._classifier import Missing
+    from dtp_scvi.model import ExpressionClassifier, Query
 
 _WARN_COVERAGE = 0.8
 
@@ -44,7 +41,7 @@ def score(
     layer: str | None = None,
     gene_key: str | None = None,
     key_added: str = KEY_ADDED,
-    missing: Missing = "mean",
+    missing: Literal["mean", "zero", "error"] = "mean",
     min_coverage: float = 0.5,
     scale: str = "auto",
     mod: str | None = None,
@@ -121,20 +118,19 @@ def score(
     check_range(min_coverage, "min_coverage", 0, 1)
     if isinstance(model, str | Path):
         model = load_model(model)
-    model._check_trained()
-    if adata.n_obs == 0 or adata.n_vars == 0:
-        msg = problem(
-            "at least one row and one gene",
-            f"{adata.n_obs:,} rows and {adata.n_vars:,} genes",
-            "Check the filter that made this object.",
-        )
-        raise ValueError(msg)
-    matrix = get_matrix(adata, layer)
-    name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
-    alignment = model.align(adata, gene_key=gene_key, min_coverage=min_coverage, missing=missing)
-    found = resolve_scale(matrix, scale, name=name)
+    query = model.prepare(
+        adata,
+        layer=layer,
+        gene_key=gene_key,
+        scale=scale,
+        missing=missing,
+        min_coverage=min_coverage,
+    )
+    alignment = query.alignment
     weighted = alignment.weighted_coverage(model.importance_)
-    logger.info("%s: %s; %r, weighted coverage %.0f %%", name, found, alignment, 100 * weighted)
+    logger.info(
+        "%s: %s; %r, weighted coverage %.0f %%", query.name, query.scale, alignment, 100 * weighted
+    )
     if alignment.coverage < _WARN_COVERAGE:
         warn(
             f"{alignment.observed.sum():,} of {alignment.n_targets:,} model genes found (coverage "
@@ -144,12 +140,10 @@ def score(
     logit = np.empty(adata.n_obs)
     positive = model.classes_.index(model.positive_)
     with progress(adata.n_obs, "scoring", verbose=verbose) as bar:
-        for rows, values in model.stream(
-            matrix, alignment, scale=found, missing=missing, batch_size=batch_size, check=name
-        ):
+        for rows, values in model.stream(query, batch_size=batch_size):
             logit[rows] = values[:, positive]
             bar.update(rows.stop - rows.start)
-    record = _record(model, alignment, weighted, str(found), layer, missing, min_coverage)
+    record = _record(model, query, weighted, layer, min_coverage)
     record["simulated"] = SIMULATION_KEY in adata.uns
     _write(adata, key_added, logit, model, record)
 
@@ -172,11 +166,9 @@ def _one_modality(adata: AnnData | MuData, mod: str | None) -> AnnData:
 
 def _record(
     model: ExpressionClassifier,
-    alignment: GeneAlignment,
+    query: Query,
     weighted: float,
-    scale: str,
     layer: str | None,
-    missing: str,
     min_coverage: float,
 ) -> dict[str, Any]:
     return {
@@ -185,13 +177,13 @@ def _record(
         "positive": model.positive_,
         "versions": versions(),
         "threshold": dict(model.threshold_),
-        "coverage": alignment.coverage,
+        "coverage": query.alignment.coverage,
         "weighted_coverage": weighted,
-        "genes": alignment.report(),
-        "scale": scale,
+        "genes": query.alignment.report(),
+        "scale": str(query.scale),
         "training_scale": model.scale_,
         "layer": layer or "X",
-        "missing": missing,
+        "missing": query.missing,
         "min_coverage": min_coverage,
         "seed": -1 if model.seed_ is None else model.seed_,
         "research_use": RESEARCH_USE,

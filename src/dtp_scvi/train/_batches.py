@@ -43,12 +43,12 @@ class Rows:
         keep = np.where(rng.random(len(rows)) < share, rng.uniform(0.3, 1.0, len(rows)), 1.0)
         rate = np.repeat(keep, np.diff(matrix.indptr))
         here = np.flatnonzero(rate < 1)
+        inside = np.asarray(matrix.sum(axis=1)).ravel()
         matrix.data[here] = rng.binomial(matrix.data[here].astype(np.int64), rate[here])
         matrix.eliminate_zeros()
         # Genes outside the matrix lose the same share.
-        lost = np.asarray(self.matrix[rows].sum(axis=1) - matrix.sum(axis=1)).ravel()
-        outside = (total - np.asarray(self.matrix[rows].sum(axis=1)).ravel()) * (1 - keep)
-        return self._tensors(matrix, np.maximum(total - lost - outside, 1.0), rows)
+        thinned = np.asarray(matrix.sum(axis=1)).ravel() + (total - inside) * keep
+        return self._tensors(matrix, np.maximum(thinned, 1.0), rows)
 
     def _tensors(
         self, matrix: sp.csr_matrix, total: np.ndarray, rows: np.ndarray

@@ -1,0 +1,128 @@
+"""What a model is asked to predict, and the predicting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+import numpy as np
+import torch
+
+from dtp_scvi._threads import torch_share
+from dtp_scvi.data import N_READERS, iter_blocks, scale_kind
+from dtp_scvi.module import SparseBatch, one_against_rest, sparse_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dtp_scvi.data import Block, GeneAlignment, Scale
+    from dtp_scvi.module import StudentModule, TransformerModule
+
+Missing = Literal["mean", "zero", "error"]
+MISSING = ("mean", "zero", "error")
+
+
+class InputOptions(TypedDict, total=False):
+    """How the expression of a query is found and read."""
+
+    layer: str | None
+    gene_key: str | None
+    scale: str
+    missing: Missing
+    min_coverage: float
+
+
+@dataclass(frozen=True)
+class Query:
+    """A matrix with its scale and the way its columns feed a model's genes.
+
+    Attributes
+    ----------
+    matrix
+        Cells x genes, in memory or on disk.
+    scale
+        Scale of the values.
+    alignment
+        Which column feeds which gene of the model.
+    missing
+        What stands in for a gene that the matrix lacks.
+    name
+        What to call the matrix in messages; ``None`` where its values were checked before.
+    """
+
+    matrix: Any
+    scale: Scale
+    alignment: GeneAlignment
+    missing: Missing
+    name: str | None
+
+    @property
+    def kind(self) -> str:
+        """How values are stored: "linear", "log1p" or "log2p1"."""
+        return scale_kind(self.scale)
+
+    @property
+    def observed(self) -> torch.Tensor | None:
+        """Mask over the model's genes, where one of them stands at its training mean."""
+        seen = self.alignment.observed
+        if self.missing == "zero" or seen.all():
+            return None
+        return torch.from_numpy(seen.astype(np.float32))
+
+    def blocks(self, **kwargs: Any) -> Iterator[Any]:
+        """
+        Yield row blocks cut to the model's genes, values checked.
+
+        Parameters
+        ----------
+        **kwargs
+            Arguments of :func:`dtp_scvi.data.iter_blocks`.
+        """
+        return iter_blocks(
+            self.matrix, self.alignment, scale=self.scale, check=self.name, **kwargs
+        )
+
+
+def stream_logits(
+    module: StudentModule | TransformerModule,
+    query: Query,
+    *,
+    indices: np.ndarray | None = None,
+    batch_size: int | None = None,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield (rows, log-odds of each class) block by block, in constant memory."""
+    module.eval()
+    device, observed = module.device, query.observed
+    if observed is not None:
+        observed = observed.to(device)
+
+    def predict(block: Block) -> list[tuple[slice, np.ndarray]]:
+        # Inference mode belongs to a thread, and blocks are predicted where they are read.
+        with torch.inference_mode():
+            n_rows, out = block.matrix.shape[0], []
+            step = batch_size or n_rows
+            for start in range(0, n_rows, step):
+                part = slice(start, min(start + step, n_rows))
+                rows = block.matrix if step >= n_rows else block.matrix[part]
+                batch = sparse_batch(rows, block.total[part], query.kind)
+                raw = module.raw_logits(to_device(batch, device), observed)
+                logits = one_against_rest(raw.double()).cpu().numpy()
+                first = block.rows.start + start
+                out.append((slice(first, first + len(logits)), logits))
+        return out
+
+    for parts in query.blocks(indices=indices, then=predict, start=torch_share(N_READERS)):
+        yield from parts
+
+
+def to_device(batch: SparseBatch, device: torch.device) -> SparseBatch:
+    """Move the tensors of a batch."""
+    if device.type == "cpu":
+        return batch
+    return SparseBatch(
+        values=batch["values"].to(device),
+        columns=batch["columns"].to(device),
+        offsets=batch["offsets"].to(device),
+        total=batch["total"].to(device),
+        kind=batch["kind"],
+    )

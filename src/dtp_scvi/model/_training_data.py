@@ -1,0 +1,66 @@
+"""The rows that a model is trained on, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dtp_scvi._validate import problem
+from dtp_scvi.data import get_matrix
+from dtp_scvi.model._arguments import N_FOLDS
+from dtp_scvi.train import InnerFolds, inner_folds, read_rows
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from dtp_scvi.data import Scale
+    from dtp_scvi.model._classifier import ExpressionClassifier
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows in memory with their classes, donors and inner folds."""
+
+    which: np.ndarray
+    """Positions in the AnnData."""
+    matrix: sp.csr_matrix
+    """Expression on the scale of the input, all genes."""
+    total: np.ndarray
+    """Sum of each row on the linear scale, float64."""
+    codes: np.ndarray
+    """Class of each row."""
+    donors: np.ndarray | None
+    """Donor of each row."""
+    inner: InnerFolds
+    """Folds of the donors; of the rows where there are too few donors."""
+    scale: Scale
+
+    @property
+    def groups(self) -> list[str] | None:
+        """Donor of each row as a list."""
+        return None if self.donors is None else self.donors.tolist()
+
+
+def read_training_data(
+    model: ExpressionClassifier, indices: np.ndarray | None, seed: int
+) -> TrainingData:
+    """Read the rows at ``indices``, all by default, of the data a model was set up with."""
+    adata = model._own_adata()
+    reg = type(model).registration(adata)
+    which = np.arange(len(reg.labels))
+    which = which if indices is None else which[indices]
+    codes = reg.codes[which]
+    absent = [name for code, name in enumerate(reg.classes) if not (codes == code).any()]
+    if absent:
+        msg = problem(
+            "every class among the rows to train on",
+            f"no row of {', '.join(absent)} in {len(which):,} rows",
+            "Choose other `indices`.",
+        )
+        raise ValueError(msg)
+    donors = None if reg.donors is None else reg.donors[which]
+    inner = inner_folds(reg.labels[which], donors, N_FOLDS, seed)
+    matrix, total = read_rows(get_matrix(adata, reg.layer), reg.scale, which)
+    return TrainingData(which, matrix, total, codes, donors, inner, reg.scale)
