@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import dtp_scvi.model._bundle as bundle
 from dtp_scvi.model import DTPStudent, DTPTransformer, load_model
+from dtp_scvi.model._bundle import meta_hash
 
 both = pytest.mark.parametrize("name", ["teacher", "student"])
 
@@ -294,15 +295,23 @@ def test_bytes_that_are_no_text(saved):
         load_model(saved)
 
 
-def changed(saved, **values):
-    meta = json.loads((saved / "model.json").read_text())
-    (saved / "model.json").write_text(json.dumps({**meta, **values}))
+def changed(saved, *, signed, **values):
+    meta = json.loads((saved / "model.json").read_text()) | values
+    if signed:
+        meta["sha256_meta"] = meta_hash(meta)
+    (saved / "model.json").write_text(json.dumps(meta))
+
+
+def test_a_changed_number_is_found(saved):
+    changed(saved, signed=False, seed=7)
+    with pytest.raises(ValueError, match=r"as it was written; found another checksum"):
+        load_model(saved)
 
 
 def test_other_classes(saved):
     with pytest.raises(ValueError, match=r"a DTPStudent in .* found a DTPTransformer"):
         DTPStudent.load(saved)
-    changed(saved, **{"class": "os.system"})
+    changed(saved, signed=True, **{"class": "os.system"})
     with pytest.raises(ValueError, match=r"found 'os.system'"):
         load_model(saved)
 

@@ -30,6 +30,7 @@ _NEEDED = (
     "seed",
     "attributes",
     "sha256",
+    "sha256_meta",
 )
 
 
@@ -40,6 +41,12 @@ def weights_hash(state: dict[str, torch.Tensor]) -> str:
         digest.update(name.encode())
         digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def meta_hash(meta: dict[str, Any]) -> str:
+    """Return the SHA-256 of everything in the JSON file but this sum itself."""
+    rest = {key: value for key, value in meta.items() if key != "sha256_meta"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -87,6 +94,7 @@ def write_bundle(
         state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
         save_file(state, room / _WEIGHTS)
         meta = {"format": FORMAT, **meta, "sha256": weights_hash(state)}
+        meta["sha256_meta"] = meta_hash(meta)
         (room / _META).write_text(json.dumps(meta, indent=1, allow_nan=False))
         room.chmod(0o755)
         if path.exists():
@@ -134,6 +142,13 @@ def read_meta(path: Path) -> dict[str, Any]:
     if absent:
         msg = problem(
             f"{', '.join(absent)} in {path / _META}", "an incomplete file", "Copy it again."
+        )
+        raise ValueError(msg)
+    if meta_hash(meta) != meta["sha256_meta"]:
+        msg = problem(
+            f"{path / _META} as it was written",
+            "another checksum",
+            "The file was changed or damaged: copy it again.",
         )
         raise ValueError(msg)
     return meta

@@ -40,9 +40,9 @@ class PortableModel(BaseModelClass):
             raise RuntimeError(msg)
 
     def _meta(self) -> dict[str, Any]:
-        registry = {
-            key: value for key, value in self.registry_.items() if key != "field_registries"
-        }
+        # scvi-tools draws a new id at every set-up; without it, same seed, same bytes.
+        left_out = ("field_registries", "_scvi_uuid")
+        registry = {key: value for key, value in self.registry_.items() if key not in left_out}
         fields = {}
         for name, field in self.registry_["field_registries"].items():
             state = {k: v for k, v in field["state_registry"].items() if k != "column_names"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from dtp_scvi.model._arguments import N_FOLDS
 from dtp_scvi.train import InnerFolds, inner_folds, read_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import scipy.sparse as sp
 
     from dtp_scvi.data import Scale
@@ -64,3 +66,24 @@ def read_training_data(
     inner = inner_folds(reg.labels[which], donors, N_FOLDS, seed)
     matrix, total = read_rows(get_matrix(adata, reg.layer), reg.scale, which)
     return TrainingData(which, matrix, total, codes, donors, inner, reg.scale)
+
+
+def rule_arguments(
+    arguments: Mapping[str, Any] | None, given: TrainingData, n_members: int
+) -> dict[str, Any]:
+    """Cut named negatives to the training rows; some must be held out by a member."""
+    found = dict(arguments or {})
+    if found.get("negatives") is None:
+        found.pop("negatives", None)
+        return found
+    found["negatives"] = np.asarray(found["negatives"])[given.which]
+    folds = given.inner.folds
+    held_out = [folds[member % len(folds)][1] for member in range(n_members)]
+    if not found["negatives"][np.concatenate(held_out)].any():
+        msg = problem(
+            "`negatives` among the rows that are held out for the threshold",
+            f"all {int(found['negatives'].sum()):,} of them among the rows that are fitted",
+            f"Name negatives of more donors, or set n_members={N_FOLDS}: all rows are then held out.",
+        )
+        raise ValueError(msg)
+    return found

@@ -21,7 +21,7 @@ from dtp_scvi.model._classifier import ExpressionClassifier
 from dtp_scvi.model._explain import gene_embedding, program_attention
 from dtp_scvi.model._programs import match_programs
 from dtp_scvi.model._student import DTPStudent
-from dtp_scvi.model._training_data import TrainingData, read_training_data
+from dtp_scvi.model._training_data import TrainingData, read_training_data, rule_arguments
 from dtp_scvi.module import TransformerModule, class_scores, sorted_columns
 from dtp_scvi.stats import choose_threshold
 from dtp_scvi.train import (
@@ -242,6 +242,7 @@ class DTPTransformer(ExpressionClassifier):
         check_range(downsample, "downsample", 0, 1)
         given = read_training_data(self, indices, seed)
         codes, inner, groups = given.codes, given.inner, given.groups
+        rule_kwargs = rule_arguments(threshold_kwargs, given, self._architecture["n_members"])
         log = log_rows(given.matrix, given.total, given.scale)
         axes = principal_axes(log, _N_AXES, groups=groups, seed=seed)
         weight = class_weights(class_weight, self.classes_, codes)
@@ -290,7 +291,7 @@ class DTPTransformer(ExpressionClassifier):
             )
             self.module.member_scale[member] = plan.best_scale
             self.history_rows_ += table.assign(member=member).to_dict("records")
-        self._finish(data, given, linear, threshold_rule, dict(threshold_kwargs or {}))
+        self._finish(data, given, linear, threshold_rule, rule_kwargs)
         sample = draw_rows(len(codes), groups, _IMPORTANCE_CELLS, np.random.default_rng(seed))
         importance = gene_attributions(
             self.module,
@@ -362,8 +363,8 @@ class DTPTransformer(ExpressionClassifier):
         groups = donors[rows] if donors is not None and inner.unit == "donor" else None
         if groups is not None and len(set(groups)) < 2:
             groups = None
-        if rule_kwargs.get("negatives") is not None:
-            rule_kwargs["negatives"] = np.asarray(rule_kwargs["negatives"])[given.which][rows]
+        if "negatives" in rule_kwargs:
+            rule_kwargs["negatives"] = rule_kwargs["negatives"][rows]
         threshold = choose_threshold(
             data.labels[rows] == positive,
             prob,

@@ -52,7 +52,8 @@ class KeepBestPlan(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW, eps 1e-8, and a one-cycle learning rate per step."""
         groups = self.groups()
-        optimizer = torch.optim.AdamW(groups, weight_decay=self.weight_decay, eps=1e-8)
+        # One kernel a step instead of several a tensor: a tenth of a step of these small networks.
+        optimizer = torch.optim.AdamW(groups, weight_decay=self.weight_decay, eps=1e-8, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=[group["lr"] for group in groups], total_steps=self.n_steps
         )
