@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
+from sklearn.metrics import roc_auc_score
 
 from dtp_scvi import stats
 
@@ -51,6 +52,24 @@ def test_interval_is_the_percentile_of_what_is_there():
     assert np.isnan(high[1])
 
 
+def test_interval_of_few_clusters_is_as_much_wider_as_that_of_t():
+    draws = norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+    low, high = stats.interval(draws, 0.9, n_clusters=8)
+    assert high == pytest.approx(np.sqrt(8 / 7) * t.ppf(0.95, 7), abs=1e-3)
+    assert low == pytest.approx(-high, abs=1e-9)
+    assert stats.interval(draws, 0.9, n_clusters=10**6) == pytest.approx(
+        stats.interval(draws, 0.9), abs=1e-3
+    )
+
+
+def test_interval_of_ece_is_the_one_of_the_calibration_metrics(cells):
+    labels, p, groups = cells
+    table, _ = stats.bootstrap_metrics(labels, p, p, 0.5, groups, n_boot=40)
+    row = table.set_index(["model", "metric"]).loc[("good", "ece")]
+    found = stats.calibration_metrics(labels, p["good"], groups=groups, n_boot=40)["ece"]
+    assert [row["value"], row["low"], row["high"]] == pytest.approx(list(found.values()), abs=1e-9)
+
+
 def test_interval_refuses_a_level_outside_0_and_1():
     with pytest.raises(ValueError, match=r"`level` in \(0, 1\)"):
         stats.interval([1, 2], 1.0)
@@ -68,6 +87,10 @@ def cells():
     return labels, p, groups
 
 
+def _squares(values):
+    return np.sum((values - np.mean(values)) ** 2)
+
+
 def test_value_and_interval_equal_a_plain_loop(cells):
     labels, p, groups = cells
     table, _ = stats.bootstrap_metrics(labels, p, p, {"good": 0.4, "poor": 0.5}, groups, n_boot=30)
@@ -80,9 +103,32 @@ def test_value_and_interval_equal_a_plain_loop(cells):
         found = stats.classification_metrics(labels[rows], q, probabilities=q, threshold=0.4)
         loop.append([found[name] for name in stats.METRICS])
     mine = table[table["model"] == "good"].set_index("metric").loc[list(stats.METRICS)]
-    np.testing.assert_allclose(mine["low"], np.percentile(loop, 2.5, axis=0), atol=1e-12)
-    np.testing.assert_allclose(mine["high"], np.percentile(loop, 97.5, axis=0), atol=1e-12)
+    low, high = stats.interval(loop, n_clusters=10)
+    # Those two have intervals of their own.
+    kept = ~np.isin(stats.METRICS, ["auroc", "ece"])
+    np.testing.assert_allclose(mine["low"][kept], low[kept], atol=1e-12)
+    np.testing.assert_allclose(mine["high"][kept], high[kept], atol=1e-12)
     assert (mine["n_boot"] == 30).all()
+    rises = stats.logit(np.array(loop)[:, 0])
+    # Donors of unequal size count for fewer, here by the class that is spread less evenly.
+    sizes = [np.bincount(groups[side]) for side in (labels, ~labels)]
+    n = min(size.sum() ** 2 / (size**2).sum() for size in sizes)
+    q = p["good"]
+    without = [roc_auc_score(labels[groups != d], q[groups != d]) for d in donors]
+    jackknife = np.sqrt(9 / 10 * _squares(stats.logit(without)))
+    error = max(np.sqrt(n / (n - 1)) * rises.std(), jackknife)
+    reach = t.ppf(0.975, n - 1) * error
+    middle = stats.logit(mine.loc["auroc", "value"])
+    ends = stats.sigmoid([middle - reach, middle + reach])
+    assert mine.loc["auroc", ["low", "high"]].tolist() == pytest.approx(ends.tolist(), abs=1e-9)
+
+
+def test_a_perfect_ranking_has_an_interval_up_to_1():
+    labels = np.arange(20) >= 10
+    p = {"m": np.linspace(0, 1, 20)}
+    table, _ = stats.bootstrap_metrics(labels, p, p, 0.5, np.arange(20) % 5, n_boot=20)
+    low, high = table.set_index("metric").loc["auroc", ["low", "high"]]
+    assert 0.98 < low < high == 1
 
 
 def test_differences_are_paired(cells):

@@ -1,10 +1,30 @@
-"""Numbers in, numbers out: metrics, intervals, thresholds, curves and agreement."""
+"""Numbers in, numbers out: metrics, calibration, intervals, thresholds, shift and curves."""
 
 from dtp_scvi.stats._agreement import FIDELITY, fidelity, fidelity_interval
+from dtp_scvi.stats._auroc import auroc, auroc_interval, standardised_difference
 from dtp_scvi.stats._bootstrap import cluster_bootstrap_weights, interval
+from dtp_scvi.stats._calibration import Calibration
+from dtp_scvi.stats._calibration_line import calibration_line
+from dtp_scvi.stats._calibration_metrics import ace, brier_decomposition, ece, log_loss, mce
+from dtp_scvi.stats._calibration_summary import CALIBRATION_METRICS, calibration_metrics
+from dtp_scvi.stats._calibrator import Calibrator
+from dtp_scvi.stats._calibrators import (
+    CALIBRATORS,
+    BetaCalibrator,
+    IsotonicCalibrator,
+    PlattCalibrator,
+    TemperatureCalibrator,
+    fit_calibrator,
+)
 from dtp_scvi.stats._compare import bootstrap_metrics
+from dtp_scvi.stats._conformal import MondrianConformal
 from dtp_scvi.stats._confusion import threshold_sweep
+from dtp_scvi.stats._coverage_table import coverage_table
 from dtp_scvi.stats._curves import pr_table, reliability_table, roc_table
+from dtp_scvi.stats._decision_curve import decision_curve
+from dtp_scvi.stats._label_shift import PrevalenceEstimate, bbse, prior_correction, saerens_em
+from dtp_scvi.stats._label_shift_test import LabelShiftTest, label_shift_test
+from dtp_scvi.stats._levels import cramers_v, level_auroc, pure_share
 from dtp_scvi.stats._link import logit, sigmoid
 from dtp_scvi.stats._metrics import (
     HIGHER_IS_BETTER,
@@ -13,26 +33,65 @@ from dtp_scvi.stats._metrics import (
     classification_metrics,
 )
 from dtp_scvi.stats._rules import RULES
+from dtp_scvi.stats._score_reference import ScoreReference
+from dtp_scvi.stats._shuffle import shuffled_tables
+from dtp_scvi.stats._smooth_ece import smooth_ece
+from dtp_scvi.stats._space_reference import SpaceReference
 from dtp_scvi.stats._thresholds import Threshold, choose_threshold
 
 __all__ = [
+    "CALIBRATION_METRICS",
+    "CALIBRATORS",
     "FIDELITY",
     "HIGHER_IS_BETTER",
     "METRICS",
     "RULES",
+    "BetaCalibrator",
+    "Calibration",
+    "Calibrator",
+    "IsotonicCalibrator",
+    "LabelShiftTest",
+    "MondrianConformal",
+    "PlattCalibrator",
+    "PrevalenceEstimate",
+    "ScoreReference",
+    "SpaceReference",
+    "TemperatureCalibrator",
     "Threshold",
     "WeightedMetrics",
+    "ace",
+    "auroc",
+    "auroc_interval",
+    "bbse",
     "bootstrap_metrics",
+    "brier_decomposition",
+    "calibration_line",
+    "calibration_metrics",
     "choose_threshold",
     "classification_metrics",
     "cluster_bootstrap_weights",
+    "coverage_table",
+    "cramers_v",
+    "decision_curve",
+    "ece",
     "fidelity",
     "fidelity_interval",
+    "fit_calibrator",
     "interval",
+    "label_shift_test",
+    "level_auroc",
+    "log_loss",
     "logit",
+    "mce",
     "pr_table",
+    "prior_correction",
+    "pure_share",
     "reliability_table",
     "roc_table",
+    "saerens_em",
+    "shuffled_tables",
     "sigmoid",
+    "smooth_ece",
+    "standardised_difference",
     "threshold_sweep",
 ]

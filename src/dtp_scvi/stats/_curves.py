@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from dtp_scvi._validate import check_positive_int
+from dtp_scvi.stats._bins import equal_width
 from dtp_scvi.stats._bootstrap import cluster_bootstrap_weights, interval
 from dtp_scvi.stats._check import Columns, as_codes, as_labels, as_probabilities, as_vector
 
@@ -165,7 +166,7 @@ def reliability_table(
     parts = []
     for name, column in columns.items():
         score = as_probabilities(column, "probabilities", n)
-        cell = np.minimum((score * n_bins).astype(np.intp), n_bins - 1)
+        cell = equal_width(score, n_bins)
         # The same seed for each model: their bands rest on the same resamples.
         draws = cluster_bootstrap_weights(groups, n_boot, seed=seed, n_rows=n)
         shares = np.array([_share(cell, truth, weights, n_bins) for weights in draws])

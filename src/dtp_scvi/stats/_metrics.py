@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dtp_scvi._validate import check_positive_int, problem
+from dtp_scvi.stats._bins import equal_width, gap_sums
 from dtp_scvi.stats._check import as_labels, as_probabilities, as_vector, as_weights
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class WeightedMetrics:
         cutoff = as_vector(
             np.broadcast_to(threshold, n) if np.ndim(threshold) == 0 else threshold, "threshold", n
         )
-        self.n = n
+        self.n, self.truth = n, truth
         self._positive = truth.astype(np.float64)
         self._order = np.argsort(-score, kind="stable")
         ranked = score[self._order]
@@ -83,7 +84,7 @@ class WeightedMetrics:
         self._squared_error = (probability - self._positive) ** 2
         self._gap = probability - self._positive
         self._n_bins = n_bins
-        self._bin = np.minimum((probability * n_bins).astype(np.intp), n_bins - 1)
+        self._bin = equal_width(probability, n_bins)
 
     def values(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """
@@ -105,10 +106,30 @@ class WeightedMetrics:
         if n_true <= 0 or total - n_true <= 0:
             return None
         table = np.bincount(self._cell, weights, minlength=4)
-        gaps = np.bincount(self._bin, weights * self._gap, minlength=self._n_bins)
         brier = float(weights @ self._squared_error) / total
-        ece = float(np.abs(gaps).sum()) / total
+        ece = float(np.abs(self.gaps(weights)).sum())
         return np.array([*_ranking(true, called), *_calls(*table), brier, ece])
+
+    @property
+    def n_pairs(self) -> float:
+        """Number of pairs of a positive and a negative row."""
+        n_true = float(self._positive.sum())
+        return n_true * (self.n - n_true)
+
+    def gaps(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        Signed gap of each bin, whose absolute values add up to the calibration error.
+
+        Parameters
+        ----------
+        weights
+            One non-negative number per row.
+
+        Returns
+        -------
+        Sum of probability minus label over the total weight, shape (bins,).
+        """
+        return gap_sums(self._bin, self._gap, weights, self._n_bins)
 
     def metrics(self, sample_weight: ArrayLike | None = None) -> dict[str, float]:
         """
