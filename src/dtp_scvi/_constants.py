@@ -20,6 +20,9 @@ FIDELITY_KEY: Final = "dtp_fidelity"
 # Written by the simulators.
 SIMULATION_KEY: Final = "dtp_simulation"
 
+# Written by pp.audit.
+AUDIT_KEY: Final = "dtp_audit"
+
 # The layer in which models look for counts by convention; never taken without being named.
 COUNTS_LAYER: Final = "counts"
 

@@ -12,6 +12,7 @@ import pandas as pd
 from scvi.data.fields import CategoricalObsField
 from scvi.model.base import BaseModelClass
 
+from dtp_scvi._labels import label_text
 from dtp_scvi._validate import problem
 
 if TYPE_CHECKING:
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from scvi.data import AnnDataManager
-
-
-def label_text(column: pd.Series) -> np.ndarray:
-    """Return a column as text; 1.0 and 1 are the same class, stored as categories or not."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    if pd.api.types.is_float_dtype(column) and (column == column.round()).all():
-        column = column.astype(np.int64)
-    return column.astype(str).to_numpy()
 
 
 class StringLabelsField(CategoricalObsField):

@@ -106,3 +106,21 @@ def losses() -> pd.DataFrame:
 def attention() -> pd.DataFrame:
     weights = np.random.default_rng(0).dirichlet(np.arange(1, 8), size=4)
     return pd.DataFrame(weights, index=list("abcd"), columns=[f"p{i}" for i in range(7)])
+
+
+@pytest.fixture
+def audited() -> pd.DataFrame:
+    """What ``pp.audit`` returns for three columns and two row statistics."""
+    rows = [
+        ("determined_by_donor", "donor", 0.3, np.nan, "note"),
+        ("cramers_v", "donor", 0.6, 0.2, "note"),
+        ("auroc", "donor", 0.9, 0.7, "note"),
+        ("determined_by_batch", "run", 1.0, np.nan, "error"),
+        ("cramers_v", "run", 1.0, 0.2, "note"),
+        ("auroc", "run", 1.0, 0.7, "note"),
+        ("cramers_v", "site", 0.0, 0.2, "ok"),
+        ("auroc", "site", 0.3, 0.7, "ok"),
+        ("row_statistic", "total", 0.08, np.nan, "warn"),
+        ("row_statistic", "n_genes", 0.6, np.nan, "ok"),
+    ]
+    return pd.DataFrame(rows, columns=["check", "subject", "value", "null_high", "verdict"])

@@ -13,12 +13,14 @@ import pytest
 from dtp_scvi import pl
 
 CROSS_VALIDATED = ["roc", "pr", "calibration", "benchmark", "threshold_sweep"]
+OTHERS = ["audit", "scores", "fidelity", "history", "program_attention"]
 
 
-@pytest.fixture(params=[*CROSS_VALIDATED, "scores", "fidelity", "history", "program_attention"])
-def figure(request, result, scored, agreement, losses, attention):
+@pytest.fixture(params=[*CROSS_VALIDATED, *OTHERS])
+def figure(request, result, audited, scored, agreement, losses, attention):
     """Each plotting function with something to draw."""
     arguments = {
+        "audit": (audited,),
         "scores": (scored, "state"),
         "fidelity": (agreement,),
         "history": (losses,),
@@ -28,8 +30,7 @@ def figure(request, result, scored, agreement, losses, attention):
 
 
 def test_every_figure_is_covered():
-    covered = {*CROSS_VALIDATED, "scores", "fidelity", "history", "program_attention"}
-    assert covered == set(pl.__all__)
+    assert {*CROSS_VALIDATED, *OTHERS} == set(pl.__all__)
 
 
 def test_draws_on_the_axes_passed_in(figure):
@@ -99,6 +100,14 @@ def test_says_what_the_numbers_rest_on(name, result):
     assert getattr(pl, name)(result).get_title("right") == "cell-level split: optimistic"
     result["params"]["optimistic"] = False
     assert getattr(pl, name)(result).get_title("right") == ""
+
+
+def test_an_audit_is_read_after_it_was_written(audited, tmp_path):
+    table = audited.set_axis(audited.index.astype(str))
+    adata = ad.AnnData(np.zeros((2, 1), dtype=np.float32), uns={"dtp_audit": {"table": table}})
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    after = pl.audit(ad.read_h5ad(tmp_path / "cells.h5ad"))
+    assert [t.get_text() for t in pl.audit(audited).texts] == [t.get_text() for t in after.texts]
 
 
 def test_simulated_cells_are_called_so_whoever_scored_them(scored, result):

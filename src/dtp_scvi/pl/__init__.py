@@ -1,5 +1,6 @@
 """One figure a function: takes ``ax``, returns ``Axes``, draws what ``tl`` wrote."""
 
+from dtp_scvi.pl._audit import audit
 from dtp_scvi.pl._benchmark import benchmark
 from dtp_scvi.pl._calibration import calibration
 from dtp_scvi.pl._fidelity import fidelity
@@ -11,6 +12,7 @@ from dtp_scvi.pl._scores import scores
 from dtp_scvi.pl._threshold_sweep import threshold_sweep
 
 __all__ = [
+    "audit",
     "benchmark",
     "calibration",
     "fidelity",

@@ -102,6 +102,14 @@ def model_styles(models: Sequence[str], main: str | None) -> dict[str, dict[str,
     for name in models:
         if name == main:
             styles[name] = {"color": VERMILLION, "linestyle": "-", "linewidth": 2.0, "zorder": 4}
+        elif name == names.STUDENT:
+            # Of the model's family, so a colour: a grey would be a comparator's.
+            styles[name] = {
+                "color": BLUE,
+                "linestyle": (0, (5, 1.5)),
+                "linewidth": 1.4,
+                "zorder": 3,
+            }
         else:
             base = fixed[name] if name in fixed else spare.pop(0)
             styles[name] = {**base, "linewidth": 1.2, "zorder": 3}

@@ -1,6 +1,8 @@
-"""Look at data before modelling: gene names and expression scale."""
+"""Look at data before modelling: gene names, expression scale, what gives a label away."""
 
 from dtp_scvi.pp._align_genes import align_genes
+from dtp_scvi.pp._audit import audit
+from dtp_scvi.pp._audit_table import confounded
 from dtp_scvi.pp._check_scale import check_scale
 
-__all__ = ["align_genes", "check_scale"]
+__all__ = ["align_genes", "audit", "check_scale", "confounded"]

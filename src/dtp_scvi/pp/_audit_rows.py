@@ -1,0 +1,123 @@
+"""One pass over the matrix: sums, detected genes and a fingerprint of every row."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dtp_scvi._constants import TARGET_SUM
+from dtp_scvi.data import iter_blocks, linearise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import scipy.sparse as sp
+
+    from dtp_scvi.pp._audit_input import AuditInput
+
+_DIGEST = 16
+
+
+@dataclass(frozen=True)
+class RowSummary:
+    """
+    What one pass says about each row.
+
+    Attributes
+    ----------
+    total
+        Sum of the stored values, float64, (n_obs,).
+    linear_total
+        Sum after the logarithm is taken off; ``None`` unless the values are logarithms.
+    n_genes
+        Number of values that are not zero, (n_obs,).
+    digest
+        Group of rows with the same values in the same columns, int64, (n_obs,); rows of zeros
+        are all in one group.
+    gene_mean
+        Mean of :func:`comparable` values per gene, float64, (n_vars,).
+    """
+
+    total: np.ndarray
+    linear_total: np.ndarray | None
+    n_genes: np.ndarray
+    digest: np.ndarray
+    gene_mean: np.ndarray
+
+
+def canonical(block: sp.csr_matrix) -> sp.csr_matrix:
+    """Return a copy with sorted, summed, nonzero entries: the same for every storage."""
+    rows = block.copy()
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    # -0.0 and 0.0 are gone, so equal values have equal bytes.
+    return rows
+
+
+def comparable(rows: sp.csr_matrix, kind: str) -> sp.csr_matrix:
+    """Return log1p of counts per 10,000 where the values are linear, else the values."""
+    out = rows.astype(np.float64)
+    if kind == "linear":
+        total = row_sums(out)
+        factor = np.divide(TARGET_SUM, total, out=np.zeros_like(total), where=total > 0)
+        out.data = np.log1p(np.maximum(out.data * np.repeat(factor, np.diff(out.indptr)), 0.0))
+    return out
+
+
+def row_sums(rows: sp.csr_matrix) -> np.ndarray:
+    """Sum each row in double precision, in the order of its entries."""
+    sums = np.zeros(rows.shape[0])
+    filled = np.flatnonzero(np.diff(rows.indptr))
+    if filled.size:
+        sums[filled] = np.add.reduceat(rows.data.astype(np.float64), rows.indptr[filled])
+    return sums
+
+
+def blocks_of(given: AuditInput, indices: np.ndarray | None = None) -> Iterator[sp.csr_matrix]:
+    """Yield the rows in canonical form, in blocks of bounded size."""
+    yield from iter_blocks(
+        given.matrix, indices=indices, then=lambda block: canonical(block.matrix)
+    )
+
+
+def summarise_rows(given: AuditInput) -> RowSummary:
+    """Read the matrix once."""
+    n, n_vars = given.n, int(given.matrix.shape[1])
+    total, linear = np.zeros(n), np.zeros(n)
+    n_genes, gene_sum = np.zeros(n, np.int64), np.zeros(n_vars)
+    digests = np.zeros(n, f"V{_DIGEST}")
+    start = 0
+    for rows in blocks_of(given):
+        here = slice(start, start + rows.shape[0])
+        start = here.stop
+        total[here], n_genes[here] = row_sums(rows), np.diff(rows.indptr)
+        digests[here] = _digests(rows)
+        if given.kind == "log":
+            undone = rows.astype(np.float64)
+            undone.data = linearise(undone.data, given.scale)
+            linear[here] = row_sums(undone)
+        values = comparable(rows, given.kind)
+        gene_sum += np.bincount(values.indices, values.data, minlength=n_vars)
+    _, group = np.unique(digests, return_inverse=True)
+    return RowSummary(
+        total,
+        linear if given.kind == "log" else None,
+        n_genes,
+        group.astype(np.int64),
+        gene_sum / n,
+    )
+
+
+def _digests(rows: sp.csr_matrix) -> np.ndarray:
+    columns = rows.indices.astype("<i4")
+    # float32 is what models see: rows that differ beyond it are the same to them.
+    values = rows.data.astype("<f4")
+    found = np.zeros(rows.shape[0], f"V{_DIGEST}")
+    for i, (first, last) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
+        made = hashlib.blake2b(columns[first:last], digest_size=_DIGEST)
+        made.update(values[first:last])
+        found[i] = made.digest()
+    return found
