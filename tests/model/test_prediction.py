@@ -117,9 +117,11 @@ def test_missing_genes_stand_at_their_mean(model, query, expected, rng):
 
 
 @both
-def test_probability_is_the_sigmoid_of_the_logit(model, query):
-    prob = model.predict_proba(query)
-    np.testing.assert_array_equal(prob, expit(model.predict_logits(query)))
+def test_probability_is_the_calibrated_logit(model, query):
+    prob, logits = model.predict_proba(query), model.predict_logits(query)
+    curve = model.calibration_.calibrator.parameters
+    expected = expit(curve["slope"] * logits["drug_tolerant"] + curve["intercept"])
+    np.testing.assert_allclose(prob["drug_tolerant"], expected, rtol=1e-9)
     np.testing.assert_allclose(prob.sum(axis=1), 1)
     assert list(prob.columns) == ["drug_tolerant", "sensitive"]
     assert list(prob.index) == list(query.obs_names)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from dtp_scvi._scvi import setup_args
 from dtp_scvi.datasets import simulate_cells
 from dtp_scvi.model import DTPStudent, DTPTransformer
 
@@ -216,6 +217,19 @@ def test_donors_that_determine_the_label(adata):
     adata.obs["line"] = np.where(adata.obs["state"] == "sensitive", "A", "B")
     with pytest.warns(UserWarning, match=r"Each of the 2 donors .* one class only"):
         DTPTransformer.setup_anndata(adata, "state", positive="sensitive", donor_key="line")
+
+
+def test_batches_that_determine_the_label_stop_it_unless_allowed(adata):
+    adata.obs["run"] = np.where(adata.obs["state"] == "sensitive", "A", "B")
+    before = adata.copy()
+    with pytest.raises(ValueError, match=r"2 batches in obs\['run'\].*allow_confounded=True"):
+        DTPTransformer.setup_anndata(adata, "state", positive="sensitive", batch_key="run")
+    assert list(adata.obs) == list(before.obs)
+    with pytest.warns(UserWarning, match="what the model calls the class may be the batch"):
+        DTPTransformer.setup_anndata(
+            adata, "state", positive="sensitive", batch_key="run", allow_confounded=True
+        )
+    assert setup_args(DTPTransformer(adata).registry_)["allow_confounded"] is True
 
 
 def test_registration_by_name(adata):

@@ -50,6 +50,9 @@ class Fake:
     def _log(self, indices):
         return log_rows(*read_rows(get_matrix(self.adata), Scale.COUNTS, indices), Scale.COUNTS)
 
+    def calibrated(self, logits):
+        return stats.sigmoid(logits)
+
     def train(
         self, *, indices, seed, verbose, fail=False, threshold_rule="youden", threshold_kwargs=None
     ):

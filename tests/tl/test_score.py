@@ -101,13 +101,19 @@ def test_columns(model, query):
     np.testing.assert_array_equal(
         obs["dtp_logit"], model.predict_logits(query)["drug_tolerant"].to_numpy()
     )
-    np.testing.assert_allclose(obs["dtp_score"], 1 / (1 + np.exp(-obs["dtp_logit"])), rtol=1e-12)
+    expected = model.calibration_.transform(obs["dtp_logit"])
+    np.testing.assert_allclose(obs["dtp_score"], expected, rtol=1e-12)
     assert obs["dtp_rank"].max() <= 1
     assert obs["dtp_rank"].min() > 0
     assert obs["dtp_rank"].idxmax() == obs["dtp_logit"].idxmax()
-    assert obs["dtp_call"].cat.categories.tolist() == ["drug_tolerant", "not drug_tolerant"]
-    called = obs["dtp_score"] >= model.threshold_["value"]
-    np.testing.assert_array_equal(obs["dtp_call"] == "drug_tolerant", called)
+    names = ["drug_tolerant", "not drug_tolerant", "indeterminate"]
+    assert obs["dtp_call"].cat.categories.tolist() == names
+    cut, score = model.threshold_, obs["dtp_score"]
+    if query.uns["dtp"]["transfer"]["verdict"] == "rank_only":
+        assert obs["dtp_call"].isna().all()
+    else:
+        called = score >= max(cut["value"], cut["high"])
+        np.testing.assert_array_equal(obs["dtp_call"] == "drug_tolerant", called)
 
 
 def test_ties_share_their_rank(model, query):

@@ -171,11 +171,11 @@ def cross_validate(cells: AnnData, sizes: Sizes, *, seed: int, verbose: bool) ->
 
 
 def teach(cells: AnnData, sizes: Sizes, *, seed: int, verbose: bool) -> DTPTransformer:
-    """Train the teacher on all labelled cells; its threshold is the cross-validated one."""
+    """Train the teacher on all labelled cells; calibration and threshold are cross-validated."""
     from dtp_scvi import model
 
     teacher = model.DTPTransformer(cells)
     teacher.train(seed=seed, verbose=verbose, **sizes.teacher)
     # Training holds out a fifth of the donors; the cross-validation has seen all of them held out.
-    teacher.threshold_ = dict(cells.uns[CV_KEY]["threshold"])
+    teacher.adopt(cells.uns[CV_KEY])
     return teacher

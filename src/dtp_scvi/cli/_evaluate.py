@@ -21,6 +21,7 @@ def evaluate(
     positive: opt.Positive = None,
     donor_key: opt.DonorKey = None,
     batch_key: opt.BatchKey = None,
+    allow_confounded: opt.AllowConfounded = False,
     layer: opt.Layer = None,
     scale: opt.ScaleName = "auto",
     gmt: opt.Gmt = None,
@@ -59,6 +60,7 @@ def evaluate(
         "donor_key": donor_key,
         "batch_key": batch_key,
         "scale": scale,
+        "allow_confounded": allow_confounded,
     }
     with guard(ctx, debug=debug):
         from dtp_scvi.cli._input import check_file

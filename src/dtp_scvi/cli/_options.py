@@ -28,6 +28,12 @@ DonorKey = Annotated[
 BatchKey = Annotated[
     str | None, typer.Option("--batch-key", help="Column of obs with the batch (platform, study).")
 ]
+AllowConfounded = Annotated[
+    bool,
+    typer.Option(
+        "--allow-confounded", help="Accept batches that hold one class each; it is recorded."
+    ),
+]
 Layer = Annotated[
     str | None,
     typer.Option("--layer", help="Layer that holds the expression; without it X. Never raw."),

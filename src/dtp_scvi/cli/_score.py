@@ -182,6 +182,10 @@ def report_scores(adata: AnnData, key_added: str) -> None:
     call = f"{key_added}{CALL_SUFFIX}"
     if call in adata.obs:
         numbers = adata.obs[call].value_counts()
-        rows.append(("calls", ", ".join(f"{name} {n:,}" for name, n in numbers.items())))
+        counted = ", ".join(f"{name} {n:,}" for name, n in numbers.items())
+        rows.append(("calls", counted if numbers.sum() else "withheld: read the rank"))
+    if "transfer" in info:
+        rows.append(("transfer", str(info["transfer"]["verdict"])))
+        rows += [("", str(reason)) for reason in info["transfer"]["reasons"]]
     rows.append(("note", RESEARCH_USE))
     findings(f"Scored {adata.n_obs:,} rows", rows)

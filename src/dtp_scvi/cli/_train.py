@@ -26,6 +26,7 @@ def train(
     positive: opt.Positive = None,
     donor_key: opt.DonorKey = None,
     batch_key: opt.BatchKey = None,
+    allow_confounded: opt.AllowConfounded = False,
     layer: opt.Layer = None,
     scale: opt.ScaleName = "auto",
     gmt: opt.Gmt = None,
@@ -48,6 +49,7 @@ def train(
         "donor_key": donor_key,
         "batch_key": batch_key,
         "scale": scale,
+        "allow_confounded": allow_confounded,
     }
     with guard(ctx, debug=debug):
         from dtp_scvi.cli._input import check_file

@@ -24,16 +24,18 @@ from dtp_scvi._validate import check_one_of, check_positive_int, problem
 from dtp_scvi.data import Scale, align_genes, gene_names, get_matrix, resolve_scale
 from dtp_scvi.model._bundle import weights_hash
 from dtp_scvi.model._checks import classes_of
+from dtp_scvi.model._evidence import adopt_result
 from dtp_scvi.model._portable import PortableModel
 from dtp_scvi.model._query import MISSING, InputOptions, Missing, Query, stream_logits
 from dtp_scvi.model._registration import Registration, check_training_data, read_registration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from anndata import AnnData
 
     from dtp_scvi.data import GeneAlignment
+    from dtp_scvi.stats import Calibration, ScoreReference, SpaceReference
 
 
 @docs.dedent
@@ -61,6 +63,12 @@ class ExpressionClassifier(PortableModel):
         Scale of the training data.
     threshold_
         Threshold on the probability of the positive class, with its rule and interval.
+    calibration_
+        From the log-odds of the positive class to its probability, fitted on rows that were held
+        out, with their number, ECE and Brier score.
+    score_reference_, space_reference_
+        Quantiles of the held-out log-odds by class, and moments of the training rows' program
+        coordinates: what :func:`dtp_scvi.tl.transfer_check` compares a query with. No rows.
     """
 
     def __init__(
@@ -75,6 +83,9 @@ class ExpressionClassifier(PortableModel):
         self.positive_ = str(arguments["positive"])
         self.scale_ = str(arguments["scale"])
         self.threshold_: dict[str, Any] = {}
+        self.calibration_: Calibration | None = None
+        self.score_reference_: ScoreReference | None = None
+        self.space_reference_: SpaceReference | None = None
         self.seed_: int | None = None
         self.train_rows_: np.ndarray | None = None
 
@@ -90,6 +101,7 @@ class ExpressionClassifier(PortableModel):
         donor_key: str | None = None,
         batch_key: str | None = None,
         scale: str = "auto",
+        allow_confounded: bool = False,
         **kwargs: Any,
     ) -> None:
         """Check an AnnData and register it for training.
@@ -107,6 +119,8 @@ class ExpressionClassifier(PortableModel):
         %(donor_key)s
         %(batch_key)s
         %(scale)s
+        allow_confounded
+            Accept a ``batch_key`` whose batches hold one class each; recorded in the model.
         **kwargs
             Passed on to scvi-tools.
 
@@ -132,6 +146,7 @@ class ExpressionClassifier(PortableModel):
             "donor_key": donor_key,
             "batch_key": batch_key,
             "scale": scale,
+            "allow_confounded": allow_confounded,
         }
         found = check_training_data(adata, **arguments)
         arguments |= {"positive": found.positive, "scale": str(found.scale)}
@@ -298,7 +313,7 @@ class ExpressionClassifier(PortableModel):
         names = adata.obs_names if indices is None else adata.obs_names[indices]
         out = np.empty((len(names), len(self.classes_)))
         with progress(len(names), "predicting", verbose=verbose) as bar:
-            for rows, raw in self.stream(query, indices=indices, batch_size=batch_size):
+            for rows, raw, _ in self.stream(query, indices=indices, batch_size=batch_size):
                 out[rows] = raw
                 bar.update(rows.stop - rows.start)
         return pd.DataFrame(out, index=names, columns=self.classes_)
@@ -327,13 +342,63 @@ class ExpressionClassifier(PortableModel):
 
         Returns
         -------
-        Probabilities, float64, one row a cell and one column a class; rows sum to 1. The sigmoid
-        of :meth:`predict_logits`, whose errors it shares.
+        Probabilities, float64, one row a cell and one column a class; rows sum to 1. That of the
+        positive class is the calibrated log-odds of :meth:`predict_logits`; other classes share
+        the rest as their sigmoids do. Errors are those of :meth:`predict_logits`.
         """
         logits = self.predict_logits(
             adata, indices=indices, batch_size=batch_size, verbose=verbose, **input_kwargs
         )
-        return pd.DataFrame(expit(logits.to_numpy()), index=logits.index, columns=logits.columns)
+        positive = self.classes_.index(self.positive_)
+        table = expit(logits.to_numpy())
+        table[:, positive] = self.calibrated(logits.to_numpy()[:, positive])
+        others = np.arange(table.shape[1]) != positive
+        rest = np.maximum(table[:, others].sum(axis=1), np.finfo(float).tiny)
+        table[:, others] *= ((1 - table[:, positive]) / rest)[:, None]
+        return pd.DataFrame(table, index=logits.index, columns=logits.columns)
+
+    def adopt(self, result: Mapping[str, Any]) -> None:
+        """Take calibration and threshold from a cross-validation of the same class and data.
+
+        Every donor was held out there, while ``train`` holds out a part of them.
+
+        Parameters
+        ----------
+        result
+            ``adata.uns["dtp_cv"]`` after :func:`dtp_scvi.tl.cross_validate`.
+
+        Raises
+        ------
+        ValueError
+            When it is of another model or positive class, or its threshold rests on named
+            negatives.
+        """
+        self._check_trained()
+        params = result["params"]
+        found = params["model_class"], params["positive"]
+        if found != (type(self).__name__, self.positive_):
+            msg = problem(
+                f"a cross-validation of {type(self).__name__} for {self.positive_!r}",
+                f"one of {found[0]} for {found[1]!r}",
+                "Cross-validate this class on the same labels.",
+            )
+            raise ValueError(msg)
+        adopted = adopt_result(result)
+        self.calibration_, self.score_reference_, self.threshold_ = adopted
+
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
+        """Return the probability of the positive class for its log-odds.
+
+        Parameters
+        ----------
+        logits
+            Column of the positive class from :meth:`predict_logits`.
+
+        Returns
+        -------
+        Probabilities, float64, 0 to 1; the sigmoid where no calibration could be fitted.
+        """
+        return expit(logits) if self.calibration_ is None else self.calibration_.transform(logits)
 
     def _own_adata(self) -> AnnData:
         if self.adata is None:
@@ -347,8 +412,8 @@ class ExpressionClassifier(PortableModel):
 
     def stream(
         self, query: Query, *, indices: np.ndarray | None = None, batch_size: int | None = None
-    ) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield (rows, log-odds) block by block, in constant memory.
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Yield (rows, log-odds, program coordinates) block by block, in constant memory.
 
         Parameters
         ----------

@@ -66,16 +66,20 @@ def imitation_rows(
 def teacher_outputs(
     teacher: DTPTransformer, matrix: sp.csr_matrix, total: np.ndarray, kind: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a teacher's raw outputs and its live members' coordinates, both by row.
+    """Return a teacher's raw outputs and its members' program coordinates, both by row.
+
+    Coordinates are those of the first member, which span the space that queries are compared in,
+    then those of the other members whose residual counts.
 
     Rows are in the order of the teacher's genes.
     """
     module = teacher.module
     raws, coordinates = [], []
+    members = sorted({0, *module.live_members})
     for start in range(0, matrix.shape[0], 1024):
         part = slice(start, start + 1024)
         batch = sparse_batch(matrix[part], total[part], kind)
         raws.append(module.raw_logits(batch).numpy())
-        seen = [module.coordinates(batch, m).flatten(1).numpy() for m in module.live_members]
-        coordinates.append(np.hstack([np.empty((len(raws[-1]), 0), np.float32), *seen]))
+        seen = [module.coordinates(batch, m).flatten(1).numpy() for m in members]
+        coordinates.append(np.hstack(seen))
     return np.concatenate(raws).astype(np.float32), np.concatenate(coordinates)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 from scvi import REGISTRY_KEYS
@@ -16,10 +16,22 @@ from dtp_scvi.model._bundle import read_meta, read_weights, write_bundle
 from dtp_scvi.model._checks import check_same_classes, check_same_genes, classes_of
 from dtp_scvi.model._plain import plain
 from dtp_scvi.model._versions import versions
+from dtp_scvi.stats import Calibration, ScoreReference, SpaceReference
 
 if TYPE_CHECKING:
     import torch
     from anndata import AnnData
+
+
+_EVIDENCE: Final[dict[str, Any]] = {
+    "calibration": Calibration,
+    "score_reference": ScoreReference,
+    "space_reference": SpaceReference,
+}
+
+
+def _stored(evidence: Any) -> dict[str, Any] | None:
+    return None if evidence is None else evidence.to_dict()
 
 
 class PortableModel(BaseModelClass):
@@ -27,6 +39,9 @@ class PortableModel(BaseModelClass):
 
     genes_: np.ndarray
     threshold_: dict[str, Any]
+    calibration_: Calibration | None
+    score_reference_: ScoreReference | None
+    space_reference_: SpaceReference | None
     seed_: int | None
 
     _saved: ClassVar[tuple[str, ...]] = ()
@@ -57,6 +72,9 @@ class PortableModel(BaseModelClass):
                 "registered_genes": self.get_var_names() if self.adata is not None else self._all,
                 "genes": self.genes_,
                 "threshold": self.threshold_,
+                "calibration": _stored(self.calibration_),
+                "score_reference": _stored(self.score_reference_),
+                "space_reference": _stored(self.space_reference_),
                 "seed": self.seed_,
                 "attributes": {name: getattr(self, name) for name in self._saved},
             }
@@ -142,6 +160,9 @@ class PortableModel(BaseModelClass):
         self.module.load_state_dict(state)
         self.module.eval()
         self.threshold_, self.seed_ = meta["threshold"], meta["seed"]
+        for name, kind in _EVIDENCE.items():
+            entries = meta[name]
+            setattr(self, f"{name}_", None if entries is None else kind.from_dict(entries))
         self.is_trained_ = True
 
     def _fit_module_to(self, state: dict[str, torch.Tensor]) -> None:

@@ -89,14 +89,14 @@ def stream_logits(
     *,
     indices: np.ndarray | None = None,
     batch_size: int | None = None,
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield (rows, log-odds of each class) block by block, in constant memory."""
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield (rows, log-odds of each class, program space) block by block, in constant memory."""
     module.eval()
     device, observed = module.device, query.observed
     if observed is not None:
         observed = observed.to(device)
 
-    def predict(block: Block) -> list[tuple[slice, np.ndarray]]:
+    def predict(block: Block) -> list[tuple[slice, np.ndarray, np.ndarray]]:
         # Inference mode belongs to a thread, and blocks are predicted where they are read.
         with torch.inference_mode():
             n_rows, out = block.matrix.shape[0], []
@@ -105,10 +105,12 @@ def stream_logits(
                 part = slice(start, min(start + step, n_rows))
                 rows = block.matrix if step >= n_rows else block.matrix[part]
                 batch = sparse_batch(rows, block.total[part], query.kind)
-                raw = module.raw_logits(to_device(batch, device), observed)
+                found = module.inference(to_device(batch, device), observed)
+                raw = found["linear"] + found["residual"]
                 logits = one_against_rest(raw.double()).cpu().numpy()
                 first = block.rows.start + start
-                out.append((slice(first, first + len(logits)), logits))
+                here = slice(first, first + len(logits))
+                out.append((here, logits, found["space"].cpu().numpy()))
         return out
 
     for parts in query.blocks(indices=indices, then=predict, start=torch_share(N_READERS)):

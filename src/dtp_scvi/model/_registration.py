@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from dtp_scvi._labels import label_classes, positive_class, text_column
 from dtp_scvi._logging import warn
-from dtp_scvi._scvi import label_text
-from dtp_scvi._validate import check_key, near_matches, problem, shorten
+from dtp_scvi._validate import problem, shorten
 from dtp_scvi.data import Scale, check_matrix, get_matrix, resolve_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_TRUE_NAMES = ("True", "1", "1.0")
 
 
 @dataclass(frozen=True)
@@ -76,26 +74,21 @@ def check_training_data(
     donor_key: str | None,
     batch_key: str | None,
     scale: str,
+    allow_confounded: bool = False,
 ) -> Registration:
     """Check everything a model needs and return it; raise before anything is written."""
     _check_object(adata)
-    labels = _text_column(adata, labels_key, "labels_key")
-    classes = tuple(sorted(set(labels.tolist())))
-    if len(classes) < 2:
-        msg = problem(
-            f"at least two classes in adata.obs[{labels_key!r}]",
-            f"only {classes[0]!r} in {adata.n_obs:,} rows",
-            "Add rows of the other class, or name another `labels_key`.",
-        )
-        raise ValueError(msg)
-    name = _positive_class(positive, classes, labels_key)
-    donors = None if donor_key is None else _text_column(adata, donor_key, "donor_key")
-    batches = None if batch_key is None else _text_column(adata, batch_key, "batch_key")
+    labels = text_column(adata.obs, labels_key, "labels_key")
+    classes = label_classes(labels, labels_key)
+    name = positive_class(positive, classes, labels_key)
+    donors = None if donor_key is None else text_column(adata.obs, donor_key, "donor_key")
+    batches = None if batch_key is None else text_column(adata.obs, batch_key, "batch_key")
     matrix = get_matrix(adata, layer)
     where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
     found = resolve_scale(matrix, scale, name=where)
     check_matrix(matrix, name=where)
     _warn_confounded(labels, classes, donors, donor_key)
+    _refuse_confounded(labels, batches, batch_key, allowed=allow_confounded)
     genes = np.asarray(adata.var_names, dtype=str)
     return Registration(
         labels,
@@ -115,10 +108,10 @@ def check_training_data(
 def read_registration(adata: AnnData, arguments: dict[str, Any]) -> Registration:
     """Read the columns again that ``check_training_data`` has accepted."""
     columns = {
-        key: None if arguments[key] is None else _text_column(adata, arguments[key], key)
+        key: None if arguments[key] is None else text_column(adata.obs, arguments[key], key)
         for key in ("donor_key", "batch_key")
     }
-    labels = _text_column(adata, arguments["labels_key"], "labels_key")
+    labels = text_column(adata.obs, arguments["labels_key"], "labels_key")
     return Registration(
         labels,
         tuple(sorted(set(labels.tolist()))),
@@ -165,46 +158,28 @@ def _check_object(adata: AnnData) -> None:
         raise ValueError(msg)
 
 
-def _text_column(adata: AnnData, key: str, argument: str) -> np.ndarray:
-    check_key(adata.obs, key, "adata.obs", argument)
-    column = adata.obs[key]
-    n_missing = int(column.isna().sum())
-    if n_missing:
-        row = adata.obs_names[int(np.flatnonzero(column.isna())[0])]
-        msg = problem(
-            f"a value for every row in adata.obs[{key!r}]",
-            f"{n_missing:,} missing of {len(column):,} (first: row {row!r})",
-            f"Drop them: adata = adata[adata.obs[{key!r}].notna()].copy()",
-        )
-        raise ValueError(msg)
-    return label_text(column)
-
-
-def _positive_class(positive: object | None, classes: Sequence[str], labels_key: str) -> str:
-    if positive is None:
-        if set(classes) in ({"False", "True"}, {"0", "1"}):
-            return next(name for name in classes if name in _TRUE_NAMES)
-        msg = problem(
-            "`positive` to name the class that the score is about",
-            f"None, with classes {shorten(classes, 10)}",
-            f"Pass positive={classes[0]!r}, for example.",
-        )
-        raise ValueError(msg)
-    if isinstance(positive, float) and positive.is_integer():
-        positive = int(positive)
-    if str(positive) not in classes:
-        msg = problem(
-            f"`positive` to be a class in adata.obs[{labels_key!r}]",
-            repr(positive),
-            near_matches(str(positive), classes),
-        )
-        raise ValueError(msg)
-    return str(positive)
-
-
 def label_follows_donor(labels: np.ndarray, donors: np.ndarray) -> bool:
     """Tell whether every donor has rows of one class only."""
     return bool((pd.Series(labels).groupby(donors).nunique() == 1).all())
+
+
+def _refuse_confounded(
+    labels: np.ndarray, batches: np.ndarray | None, batch_key: str | None, *, allowed: bool
+) -> None:
+    """Raise where every batch has rows of one class only: nothing tells the two apart."""
+    if batches is None or len(set(batches)) < 2 or not label_follows_donor(labels, batches):
+        return
+    found = f"each of the {len(set(batches)):,} batches in obs[{batch_key!r}] holds one class only"
+    if allowed:
+        warn(f"Trained although {found}: what the model calls the class may be the batch.")
+        return
+    msg = problem(
+        "both classes in at least one batch",
+        found,
+        "A model can't tell class from batch. See dtp.pp.audit; to train all the same pass "
+        "allow_confounded=True, which is recorded in the model.",
+    )
+    raise ValueError(msg)
 
 
 def _warn_confounded(

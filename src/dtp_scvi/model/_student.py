@@ -14,6 +14,7 @@ from dtp_scvi._validate import check_positive_int, check_range, problem
 from dtp_scvi.data import Scale, draw_rows, scale_kind
 from dtp_scvi.model._checks import check_same_genes
 from dtp_scvi.model._classifier import ExpressionClassifier
+from dtp_scvi.model._evidence import space_reference
 from dtp_scvi.model._imitation import imitation_rows
 from dtp_scvi.model._training_data import TrainingData, read_training_data
 from dtp_scvi.module import StudentModule, one_against_rest
@@ -131,10 +132,15 @@ class DTPStudent(ExpressionClassifier):
         self.teacher_id_ = ""
         self.init_params_ = init_params(self, locals())
 
-    def _new_module(self, seed: int = 0) -> StudentModule:
+    def _new_module(self, seed: int = 0, n_space: int = 0) -> StudentModule:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return StudentModule(self.n_genes, len(self.classes_), **self._architecture)
+            return StudentModule(
+                self.n_genes, len(self.classes_), n_space=n_space, **self._architecture
+            )
+
+    def _fit_module_to(self, state: dict[str, torch.Tensor]) -> None:
+        self.module = self._new_module(n_space=len(state["space_bias"]))
 
     @property
     def panel_(self) -> pd.DataFrame:
@@ -224,7 +230,7 @@ class DTPStudent(ExpressionClassifier):
         panel = self._choose(teacher, given, exclude, seed)
         train, held_out = given.inner.folds[0]
         data, train, coordinates = imitation_rows(teacher, given, train, panel, mixtures, seed)
-        self.module = self._seeded_module(data, train, coordinates, seed, panel)
+        self.module = self._seeded_module(teacher, data, train, coordinates, seed, panel)
         batches = SparseBatches(data, train, held_out, batch_size=batch_size, thin=0.0, seed=seed)
         plan = DistillPlan(
             self.module,
@@ -251,6 +257,16 @@ class DTPStudent(ExpressionClassifier):
         self.genes_ = np.asarray(teacher.genes_)[panel.genes]
         self.panel_rows_ = panel_table(panel, teacher.genes_.tolist()).to_dict("records")
         self.threshold_, self.teacher_id_ = dict(teacher.threshold_), teacher.id_
+        # The student's own held-out rows were in the teacher's linear part; the teacher's were not.
+        self.calibration_, self.score_reference_ = teacher.calibration_, teacher.score_reference_
+        self.space_reference_ = space_reference(
+            self.module,
+            given.matrix[:, panel.genes],
+            given.total,
+            given.scale,
+            given.codes,
+            given.donors,
+        )
         self.seed_, self.train_rows_ = seed, given.which
         self.fidelity_ = self._measure(data, held_out, given.inner.unit)
         self.is_trained_ = True
@@ -311,6 +327,7 @@ class DTPStudent(ExpressionClassifier):
 
     def _seeded_module(
         self,
+        teacher: DTPTransformer,
         data: Rows,
         train: np.ndarray,
         coordinates: np.ndarray,
@@ -320,17 +337,21 @@ class DTPStudent(ExpressionClassifier):
         """Return a network that starts from ridge regressions on what the teacher computes.
 
         Its linear skip regresses the teacher's outputs, its directions the teacher's program
-        coordinates.
+        coordinates where these count. The space is the first member's in any case.
         """
-        module = self._new_module(seed)
+        n_space = teacher.module.n_space
+        module = self._new_module(seed, n_space)
         train = train[:_MOST_RIDGE_ROWS]
         n_measured = int((data.labels[train] >= 0).sum())
         log = log_rows(data.matrix[train], data.total[train], Scale(self.scale_))
         n_outputs = data.offset.shape[1]
         target = np.hstack([data.offset[train], coordinates[train]])
         start = ridge_start(log, target, n_measured)
+        space = slice(n_outputs, n_outputs + n_space)
         module.set_basis(start.mean, start.sd, start.weight[:, :n_outputs], start.bias[:n_outputs])
-        module.start_directions(start.weight[:, n_outputs:], start.bias[n_outputs:])
+        module.set_space(start.weight[:, space], start.bias[space])
+        own = space.start if 0 in teacher.module.live_members else space.stop
+        module.start_directions(start.weight[:, own:], start.bias[own:])
         importance = panel.importance[panel.genes].astype(np.float32)
         module.importance.copy_(torch.from_numpy(importance))
         return module
@@ -343,6 +364,8 @@ class DTPStudent(ExpressionClassifier):
         student = one_against_rest(raw.double())[:, positive].numpy()
         outputs = torch.from_numpy(data.offset[held_out]).double()
         teacher = one_against_rest(outputs)[:, positive].numpy()
+        # The threshold is one on calibrated probabilities; their logit keeps every rank.
         cut = float(logit(np.array([self.threshold_["value"]]))[0])
-        measured = fidelity(teacher, student, teacher_threshold=cut, student_threshold=cut)
+        both = [logit(self.calibrated(column)) for column in (teacher, student)]
+        measured = fidelity(*both, teacher_threshold=cut, student_threshold=cut)
         return {**measured, "held_out": unit}

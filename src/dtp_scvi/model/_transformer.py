@@ -13,17 +13,18 @@ import torch
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
 from dtp_scvi._scvi import init_params
-from dtp_scvi._validate import check_key, check_positive_int, check_range
+from dtp_scvi._validate import check_key, check_one_of, check_positive_int, check_range
 from dtp_scvi.data import Scale, coexpression_programs, draw_rows, read_gmt, scale_kind
 from dtp_scvi.model._arguments import check_architecture, class_weights
 from dtp_scvi.model._checks import check_same_genes
 from dtp_scvi.model._classifier import ExpressionClassifier
+from dtp_scvi.model._evidence import calibrate, score_reference, space_reference
 from dtp_scvi.model._explain import gene_embedding, program_attention
 from dtp_scvi.model._programs import match_programs
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.model._training_data import TrainingData, read_training_data, rule_arguments
-from dtp_scvi.module import TransformerModule, class_scores, sorted_columns
-from dtp_scvi.stats import choose_threshold
+from dtp_scvi.module import TransformerModule, one_against_rest, sorted_columns
+from dtp_scvi.stats import CALIBRATORS, choose_threshold
 from dtp_scvi.train import (
     Axes,
     InnerFolds,
@@ -188,6 +189,7 @@ class DTPTransformer(ExpressionClassifier):
         class_weight: Literal["balanced"] | Mapping[str, float] | None = None,
         threshold_rule: str = "youden",
         threshold_kwargs: Mapping[str, Any] | None = None,
+        calibration: str = "platt",
         seed: int = 0,
         accelerator: str = "auto",
         devices: Any = "auto",
@@ -196,8 +198,8 @@ class DTPTransformer(ExpressionClassifier):
         """Fit the linear part, then each member's residual, then the threshold.
 
         Early stopping watches held-out donors (held-out cells where there is one donor) and the
-        best weights are kept. The threshold is chosen on logits of rows that neither the linear
-        part nor the residual behind them has seen; principal axes and programs know no label and
+        best weights are kept. Calibration and threshold rest on logits of rows that neither the
+        linear part nor the residual behind them has seen; principal axes and programs know no label and
         come from all training rows.
 
         Parameters
@@ -226,6 +228,8 @@ class DTPTransformer(ExpressionClassifier):
         threshold_kwargs
             More arguments of :func:`dtp_scvi.stats.choose_threshold`; ``negatives``, a mask over
             all rows of the AnnData, is cut to the rows used.
+        calibration
+            One of ``dtp_scvi.stats.CALIBRATORS``; isotonic needs 1,000 held-out rows of 5 donors.
         %(seed)s
         %(accelerator)s
         devices
@@ -240,6 +244,7 @@ class DTPTransformer(ExpressionClassifier):
         check_positive_int(max_epochs, "max_epochs")
         check_positive_int(batch_size, "batch_size")
         check_range(downsample, "downsample", 0, 1)
+        check_one_of(calibration, CALIBRATORS, "calibration")
         given = read_training_data(self, indices, seed)
         codes, inner, groups = given.codes, given.inner, given.groups
         rule_kwargs = rule_arguments(threshold_kwargs, given, self._architecture["n_members"])
@@ -291,7 +296,7 @@ class DTPTransformer(ExpressionClassifier):
             )
             self.module.member_scale[member] = plan.best_scale
             self.history_rows_ += table.assign(member=member).to_dict("records")
-        self._finish(data, given, linear, threshold_rule, rule_kwargs)
+        self._finish(data, given, linear, threshold_rule, rule_kwargs, calibration)
         sample = draw_rows(len(codes), groups, _IMPORTANCE_CELLS, np.random.default_rng(seed))
         importance = gene_attributions(
             self.module,
@@ -352,22 +357,28 @@ class DTPTransformer(ExpressionClassifier):
         linear: LinearFit,
         rule: str,
         rule_kwargs: dict[str, Any],
+        calibration: str,
     ) -> None:
-        """Choose the threshold on held-out rows; record the protocol."""
+        """Calibrate and choose the threshold on held-out rows; record what they rest on."""
         self.module.to("cpu").eval()
         inner, donors = given.inner, given.donors
         rows, raw = self._held_out(data, inner)
-        scores = class_scores(torch.from_numpy(raw))
         positive = self.classes_.index(self.positive_)
-        prob = torch.softmax(scores.double(), dim=1)[:, positive].numpy()
+        logits = one_against_rest(torch.from_numpy(raw).double())[:, positive].numpy()
+        labels = data.labels[rows] == positive
         groups = donors[rows] if donors is not None and inner.unit == "donor" else None
         if groups is not None and len(set(groups)) < 2:
             groups = None
         if "negatives" in rule_kwargs:
             rule_kwargs["negatives"] = rule_kwargs["negatives"][rows]
+        self.calibration_ = calibrate(logits, labels, groups, calibration, self.seed_)
+        self.score_reference_ = score_reference(logits, labels, groups)
+        self.space_reference_ = space_reference(
+            self.module, given.matrix, given.total, given.scale, given.codes, donors
+        )
         threshold = choose_threshold(
-            data.labels[rows] == positive,
-            prob,
+            labels,
+            self.calibrated(logits),
             rule=rule,
             groups=groups,
             seed=self.seed_,

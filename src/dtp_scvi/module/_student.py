@@ -34,6 +34,8 @@ class StudentModule(BaseModuleClass):
     mean: Tensor
     sd: Tensor
     importance: Tensor
+    space_weight: Tensor
+    space_bias: Tensor
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class StudentModule(BaseModuleClass):
         *,
         n_directions: int = 32,
         n_hidden: tuple[int, ...] = (64, 32),
+        n_space: int = 0,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
@@ -50,6 +53,9 @@ class StudentModule(BaseModuleClass):
         self.register_buffer("mean", torch.zeros(n_genes))
         self.register_buffer("sd", torch.ones(n_genes))
         self.register_buffer("importance", torch.zeros(n_genes))
+        # What the teacher's program coordinates are, as far as the panel tells.
+        self.register_buffer("space_weight", torch.zeros(n_space, n_genes))
+        self.register_buffer("space_bias", torch.zeros(n_space))
         self.linear = nn.Linear(n_genes, self.n_outputs)
         self.directions = nn.Linear(n_genes, n_directions)
         nn.init.zeros_(self.directions.weight)
@@ -79,22 +85,35 @@ class StudentModule(BaseModuleClass):
         self.directions.weight[:n] = torch.from_numpy(np.ascontiguousarray(weight[:, :n].T))
         self.directions.bias[:n] = torch.from_numpy(np.ascontiguousarray(bias[:n]))
 
-    def _project(self, tensors: SparseBatch, observed: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the linear outputs and the directions, straight from the nonzeros.
+    @torch.no_grad()
+    def set_space(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Set the coordinates that queries are compared in, on standardised genes."""
+        self.space_weight.copy_(torch.from_numpy(weight.T))
+        self.space_bias.copy_(torch.from_numpy(bias))
+
+    def _project(
+        self, tensors: SparseBatch, observed: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the linear outputs, the directions and the space, straight from the nonzeros.
 
         Centring and scaling are linear, so they go into the weights: a row costs its nonzeros.
         """
         lengths = tensors["offsets"].diff().long()
         values = log_normalize(tensors["values"], lengths, tensors["total"], tensors["kind"])
-        weight = torch.cat([self.linear.weight, self.directions.weight]) / self.sd
+        parts: list[Tensor] = [self.linear.weight, self.directions.weight]
+        biases: list[Tensor] = [self.linear.bias, self.directions.bias]
+        if not self.training:
+            parts, biases = [*parts, self.space_weight], [*biases, self.space_bias]
+        weight = torch.cat(parts) / self.sd
         n_columns = len(weight)
         # The kernel of the bag sums is many times faster on contiguous rows of whole vectors.
         weight = F.pad(weight, (0, 0, 0, -n_columns % _VECTOR)).T.contiguous()
-        bias = torch.cat([self.linear.bias, self.directions.bias])
+        bias = torch.cat(biases)
         centre = self.mean if observed is None else self.mean * observed
         sums = SparseBagSum.apply(weight, values, tensors["columns"], tensors["offsets"])
         out = (sums - centre @ weight)[:, :n_columns] + bias
-        return out[:, : self.n_outputs], out[:, self.n_outputs :]
+        ends = self.n_outputs, self.n_outputs + self.directions.out_features
+        return out[:, : ends[0]], out[:, ends[0] : ends[1]], out[:, ends[1] :]
 
     def _get_inference_input(self, tensors: SparseBatch) -> dict[str, SparseBatch]:
         return {"tensors": tensors}
@@ -109,9 +128,13 @@ class StudentModule(BaseModuleClass):
         return {}
 
     def inference(self, tensors: SparseBatch, observed: Tensor | None = None) -> dict[str, Tensor]:
-        """Return the raw linear and residual outputs, each (n_rows, n_outputs)."""
-        linear, directions = self._project(tensors, observed)
-        return {"linear": linear, "residual": self.head(self.hidden(directions))}
+        """Return the raw linear and residual outputs, each (n_rows, n_outputs), and the space.
+
+        The space, (n_rows, n_space), is empty in training mode.
+        """
+        linear, directions, space = self._project(tensors, observed)
+        residual = self.head(self.hidden(directions))
+        return {"linear": linear, "residual": residual, "space": space}
 
     def raw_logits(self, tensors: SparseBatch, observed: Tensor | None = None) -> Tensor:
         """Return the raw outputs, (n_rows, n_outputs)."""

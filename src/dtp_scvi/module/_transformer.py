@@ -194,24 +194,38 @@ class TransformerModule(BaseModuleClass):
         return {}
 
     @property
+    def n_space(self) -> int:
+        """Number of coordinates that queries are compared in."""
+        return self.n_programs * self.members[0].tokens.weight.shape[1]
+
+    @property
     def live_members(self) -> list[int]:
         """Members whose residual is part of the score."""
         return [m for m, scale in enumerate(self.member_scale.tolist()) if scale != 0]
 
     def inference(self, tensors: SparseBatch, observed: Tensor | None = None) -> dict[str, Tensor]:
-        """Return the raw linear and residual outputs, each (n_rows, n_outputs).
+        """Return the raw linear and residual outputs, each (n_rows, n_outputs), and the space.
 
-        Rows hold the genes in the model's order, one bag a row; ``observed`` is a mask over genes.
+        The space holds the program coordinates of the first member, (n_rows, n_programs ·
+        n_components). Rows hold the genes in the model's order, one bag a row; ``observed`` is a
+        mask over genes.
         """
         live = self.live_members
-        linear, coordinates = self.row_sums(tensors, live, observed)
+        members = sorted({0, *live})
+        linear, coordinates = self.row_sums(tensors, members, observed)
         residual = torch.zeros_like(linear)
-        for m, part in zip(live, coordinates, strict=True):
+        for m, part in zip(members, coordinates, strict=True):
+            if m not in live:
+                continue
             net = self.members[m]
             # Pieces whose activations stay in the cache; larger ones take half as long again.
             raw = torch.cat([net.from_coordinates(piece) for piece in part.split(_PIECE)])
             residual = residual + self.member_scale[m] * raw
-        return {"linear": linear, "residual": residual / len(self.members)}
+        return {
+            "linear": linear,
+            "residual": residual / len(self.members),
+            "space": coordinates[0].flatten(1),
+        }
 
     def raw_logits(self, tensors: SparseBatch, observed: Tensor | None = None) -> Tensor:
         """Return the raw outputs of the whole model, (n_rows, n_outputs)."""

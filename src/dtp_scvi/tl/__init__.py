@@ -1,6 +1,8 @@
 """One verb a file; results are written under ``key_added``."""
 
 from dtp_scvi.tl._cross_validate import cross_validate
+from dtp_scvi.tl._recalibrate import recalibrate
 from dtp_scvi.tl._score import score
+from dtp_scvi.tl._transfer_check import transfer_check
 
-__all__ = ["cross_validate", "score"]
+__all__ = ["cross_validate", "recalibrate", "score", "transfer_check"]

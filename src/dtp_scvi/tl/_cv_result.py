@@ -11,14 +11,13 @@ import pandas as pd
 from dtp_scvi import __version__
 from dtp_scvi._constants import LSC17, SIMULATION_KEY, STUDENT
 from dtp_scvi.stats import (
+    Calibration,
     bootstrap_metrics,
     choose_threshold,
     fidelity_interval,
-    logit,
     pr_table,
     reliability_table,
     roc_table,
-    sigmoid,
     threshold_sweep,
 )
 from dtp_scvi.tl._cv_run import OutOfFold, Task, fold_table
@@ -44,7 +43,7 @@ def summarise(
     """Tables, curves and settings under the names that ``dtp.pl`` reads."""
     labels, rows = task.reg.is_positive, task.adata.obs_names.to_numpy(dtype=str)
     logits = found.logits
-    probabilities = {name: sigmoid(column) for name, column in logits.items()}
+    probabilities = found.probabilities
     draws: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
     metrics, differences = bootstrap_metrics(
         labels,
@@ -57,12 +56,14 @@ def summarise(
     )
     main = probabilities[task.name]
     threshold = choose_threshold(labels, main, groups=plan.donors, **rule, **draws)
+    calibration = Calibration.fit(logits[task.name], labels, groups=plan.donors, **draws)
     no_group = np.full(len(labels), "", dtype=object)
     return {
         "metrics": metrics,
         "differences": differences,
         "threshold": threshold.to_dict(),
         "threshold_sweep": threshold_sweep(labels, main),
+        "calibration": calibration.to_dict(),
         "roc": roc_table(labels, logits),
         "pr": pr_table(labels, logits),
         "reliability": reliability_table(labels, probabilities, plan.donors, **draws),
@@ -112,6 +113,25 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _cuts_on_logits(found: OutOfFold, name: str) -> np.ndarray:
+    """For each row the cut on its fold's logits that makes the calls of the threshold.
+
+    The threshold is one on calibrated probabilities, which rise with the logit.
+    """
+    logits, called = found.logits[name], found.probabilities[name] >= found.thresholds[name]
+    cuts = np.empty(len(logits))
+    for number in np.unique(found.fold):
+        rows = found.fold == number
+        above, below = logits[rows & called], logits[rows & ~called]
+        ends = [
+            part
+            for part in (above.min(initial=np.inf), below.max(initial=-np.inf))
+            if np.isfinite(part)
+        ]
+        cuts[rows] = np.mean(ends) if len(ends) == 2 else ends[0] + (0 if len(above) else 1e-9)
+    return cuts
+
+
 def fidelity_result(
     task: Task,
     plan: Plan,
@@ -129,7 +149,7 @@ def fidelity_result(
     medians over the folds.
     """
     raw = [found.logits[name] for name in (task.name, STUDENT)]
-    cuts = [logit(found.thresholds[name]) for name in (task.name, STUDENT)]
+    cuts = [_cuts_on_logits(found, name) for name in (task.name, STUDENT)]
     settings: dict[str, Any] = {"teacher_threshold": 0.0, "student_threshold": 0.0}
     settings |= {"groups": plan.donors, "n_boot": n_boot, "seed": seed}
     ranks = fidelity_interval(raw[0], raw[1], **settings)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dtp_scvi._constants import STUDENT
 from dtp_scvi._logging import progress
-from dtp_scvi.stats import choose_threshold, sigmoid
+from dtp_scvi.stats import Calibration, choose_threshold
 from dtp_scvi.train import fit_baseline
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class Fit:
     """What one model says of one fold."""
 
     logits: np.ndarray
+    probabilities: np.ndarray
+    """Calibrated on training rows that were held out inside the fold."""
     threshold: float
     """On the probability; chosen among the training rows."""
     seconds: float
@@ -64,6 +66,7 @@ class OutOfFold:
     """Held-out log-odds of all rows, and for each row the threshold of its fold."""
 
     logits: dict[str, np.ndarray]
+    probabilities: dict[str, np.ndarray]
     thresholds: dict[str, np.ndarray]
     fold: np.ndarray
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -72,6 +75,7 @@ class OutOfFold:
     def add(self, name: str, fit: Fit, test: np.ndarray) -> None:
         """Take in the rows of one fold."""
         self.logits[name][test] = fit.logits
+        self.probabilities[name][test] = fit.probabilities
         self.thresholds[name][test] = fit.threshold
         self.seconds[name] += fit.seconds
         self.details[name].append(fit.details)
@@ -80,11 +84,10 @@ class OutOfFold:
 def run_folds(task: Task, plan: Plan, *, seed: int | None, verbose: bool) -> OutOfFold:
     """Fit model, student and baselines on the training rows of each fold."""
     n = len(task.reg.labels)
-    found = OutOfFold(
-        {name: np.full(n, np.nan) for name in task.names},
-        {name: np.full(n, np.nan) for name in task.names},
-        np.full(n, -1, dtype=np.int64),
+    logits, probabilities, thresholds = (
+        {name: np.full(n, np.nan) for name in task.names} for _ in range(3)
     )
+    found = OutOfFold(logits, probabilities, thresholds, np.full(n, -1, dtype=np.int64))
     seeds = np.random.default_rng(seed).integers(2**31, size=len(plan.folds)).tolist()
     total = len(task.names) * len(plan.folds)
     with progress(total, "cross-validation", verbose=verbose, unit="fits") as bar:
@@ -118,16 +121,19 @@ def _fit_fold(task: Task, plan: Plan, fold: Fold, seed: int) -> Iterator[tuple[s
         fitted = fit_baseline(
             name, rows, is_positive=labels, groups=groups, genes=task.reg.genes, seed=seed
         )
-        inside = sigmoid(fitted.out_of_fold)
+        curve = Calibration.fit(fitted.out_of_fold, labels, groups=groups, n_boot=0)
+        inside = curve.transform(fitted.out_of_fold)
         cut = choose_threshold(labels, inside, n_boot=0, **rule).value
         logits = fitted.logit(new)
-        yield name, Fit(logits, cut, time.perf_counter() - start, fitted.details)
+        seconds = time.perf_counter() - start
+        yield name, Fit(logits, curve.transform(logits), cut, seconds, fitted.details)
 
 
 def _predict(model: Any, task: Task, fold: Fold, start: float, rule: str) -> Fit:
     logits = model.predict_logits(indices=fold.test)[task.reg.positive].to_numpy()
     seconds = time.perf_counter() - start
-    return Fit(logits, float(model.threshold_["value"]), seconds, {"threshold_rule": rule})
+    cut = float(model.threshold_["value"])
+    return Fit(logits, model.calibrated(logits), cut, seconds, {"threshold_rule": rule})
 
 
 def _rule_of(

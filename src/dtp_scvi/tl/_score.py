@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import pandas as pd
-from scipy.special import expit
 from scipy.stats import rankdata
 
 from dtp_scvi._constants import (
@@ -20,11 +17,15 @@ from dtp_scvi._constants import (
     SIMULATION_KEY,
 )
 from dtp_scvi._docs import docs
-from dtp_scvi._logging import logger, progress, warn
-from dtp_scvi._validate import check_range, near_matches, problem
+from dtp_scvi._logging import logger, warn
+from dtp_scvi._validate import check_one_of, check_range, near_matches, problem
 from dtp_scvi.model import load_model, versions
+from dtp_scvi.tl._calls import called
+from dtp_scvi.tl._transfer_check import donors_of, positive_logits, report
+from dtp_scvi.tl._transfer_rules import VERDICTS
 
 if TYPE_CHECKING:
+    import numpy as np
     from anndata import AnnData
     from mudata import MuData
 
@@ -45,6 +46,8 @@ def score(
     min_coverage: float = 0.5,
     scale: str = "auto",
     mod: str | None = None,
+    transfer: Literal["check", "skip", "calls", "recalibrate", "rank_only"] = "check",
+    donor_key: str | None = None,
     batch_size: int | None = None,
     verbose: bool = False,
 ) -> None:
@@ -55,8 +58,9 @@ def score(
     an AnnData backed by a file is scored in constant memory. Everything is checked before
     anything is written.
 
-    The threshold and the probabilities were learned on the training data: on another tissue,
-    platform or on bulk samples read the rank first.
+    The threshold and the probabilities were learned on the training data. Whether they hold for
+    this object is checked first, see :func:`transfer_check`; where they do not, no call is written
+    and the rank is what to read.
 
     Parameters
     ----------
@@ -71,6 +75,12 @@ def score(
         Least share of the model's genes that must be found, 0 to 1.
     %(scale)s
     %(mod)s
+    transfer
+        ``"check"``, or ``"skip"`` to leave :func:`transfer_check` out, or the name of a verdict
+        that overrides the one found; that is recorded.
+    donor_key
+        Column of ``adata.obs`` with the donor of each row, for the check; rows count as
+        independent without it.
     %(batch_size)s
     %(verbose)s
 
@@ -81,16 +91,19 @@ def score(
     ``adata.obs["dtp_logit"]``
         Log-odds of the positive class against the others, float64.
     ``adata.obs["dtp_score"]``
-        Its sigmoid, the predicted probability, float64, 0 to 1.
+        The calibrated probability of the positive class, float64, 0 to 1. A probability only
+        where ``uns["dtp"]["probability_holds"]`` is true.
     ``adata.obs["dtp_rank"]``
         Rank within this object divided by the number of rows, float64, above 0 to 1; 1 is the
         highest logit, ties share their mean.
     ``adata.obs["dtp_call"]``
         Name of the positive class where the score reaches the model's threshold, else
-        ``"not <class>"``, categorical.
+        ``"not <class>"``; ``"indeterminate"`` where it lies within the threshold's interval;
+        categorical. All missing where the verdict is ``rank_only``.
     ``adata.uns["dtp"]``
-        Model class and id, versions, threshold with rule and interval, coverage (plain and
-        weighted by importance), the gene report, scale found, seed.
+        Model class and id, versions, threshold with rule and interval, calibration, coverage
+        (plain and weighted by importance), the gene report, scale found, seed; the verdict with
+        its reasons and evidence under ``"transfer"``.
 
     Raises
     ------
@@ -110,12 +123,14 @@ def score(
     >>> teacher = dtp.model.DTPTransformer(cells, n_programs=8)
     >>> teacher.train(max_epochs=2, verbose=False)
     >>> query = dtp.datasets.simulate_cells(100, 200, n_donors=4, seed=1)
-    >>> dtp.tl.score(query, teacher)
+    >>> dtp.tl.score(query, teacher, transfer="skip")
     >>> sorted(query.obs.filter(like="dtp_"))
     ['dtp_call', 'dtp_logit', 'dtp_rank', 'dtp_score']
     """
     adata = _one_modality(adata, mod)
     check_range(min_coverage, "min_coverage", 0, 1)
+    check_one_of(transfer, ("check", "skip", *VERDICTS), "transfer")
+    donors = donors_of(adata, donor_key)
     if isinstance(model, str | Path):
         model = load_model(model)
     query = model.prepare(
@@ -137,14 +152,16 @@ def score(
             f"{alignment.coverage:.0%}, weighted by importance {weighted:.0%}). Missing genes: "
             f"{missing}."
         )
-    logit = np.empty(adata.n_obs)
-    positive = model.classes_.index(model.positive_)
-    with progress(adata.n_obs, "scoring", verbose=verbose) as bar:
-        for rows, values in model.stream(query, batch_size=batch_size):
-            logit[rows] = values[:, positive]
-            bar.update(rows.stop - rows.start)
+    logit, space = positive_logits(
+        model, query, adata.n_obs, batch_size=batch_size, verbose=verbose
+    )
     record = _record(model, query, weighted, layer, min_coverage)
+    if model.score_reference_ is not None:
+        record["score_reference"] = model.score_reference_.to_dict()
     record["simulated"] = SIMULATION_KEY in adata.uns
+    if transfer != "skip":
+        override = None if transfer == "check" else transfer
+        record["transfer"] = report(model, query, logit, space, donors, override)
     _write(adata, key_added, logit, model, record)
 
 
@@ -177,6 +194,7 @@ def _record(
         "positive": model.positive_,
         "versions": versions(),
         "threshold": dict(model.threshold_),
+        "calibration": {} if model.calibration_ is None else model.calibration_.to_dict(),
         "coverage": query.alignment.coverage,
         "weighted_coverage": weighted,
         "genes": query.alignment.report(),
@@ -197,11 +215,13 @@ def _write(
     model: ExpressionClassifier,
     record: dict[str, Any],
 ) -> None:
-    probability = expit(logit)
-    names = [model.positive_, f"not {model.positive_}"]
-    under = (probability < model.threshold_["value"]).astype(np.int8)
+    probability = model.calibrated(logit)
+    verdict = record.get("transfer", {}).get("verdict", "calls")
+    record["probability_holds"] = verdict == "calls" and "transfer" in record
     adata.obs[f"{key}{LOGIT_SUFFIX}"] = logit
     adata.obs[f"{key}{SCORE_SUFFIX}"] = probability
     adata.obs[f"{key}{RANK_SUFFIX}"] = rankdata(logit) / len(logit)
-    adata.obs[f"{key}{CALL_SUFFIX}"] = pd.Categorical.from_codes(under, names)
+    adata.obs[f"{key}{CALL_SUFFIX}"] = called(
+        probability, record["threshold"], model.positive_, withheld=verdict == "rank_only"
+    )
     adata.uns[key] = record

@@ -1,0 +1,170 @@
+"""Ask whether a model's calls and probabilities hold for a query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from dtp_scvi._constants import KEY_ADDED
+from dtp_scvi._docs import docs
+from dtp_scvi._logging import progress, warn
+from dtp_scvi._validate import check_key, check_one_of
+from dtp_scvi.model import load_model
+from dtp_scvi.tl._transfer_evidence import collect
+from dtp_scvi.tl._transfer_rules import VERDICTS, judge
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from dtp_scvi.model import ExpressionClassifier, Query
+
+
+@docs.dedent
+def transfer_check(
+    adata: AnnData,
+    model: ExpressionClassifier | str | Path,
+    *,
+    layer: str | None = None,
+    gene_key: str | None = None,
+    missing: Literal["mean", "zero", "error"] = "mean",
+    scale: str = "auto",
+    donor_key: str | None = None,
+    override: Literal["calls", "recalibrate", "rank_only"] | None = None,
+    key_added: str = KEY_ADDED,
+    batch_size: int | None = None,
+    verbose: bool = False,
+) -> dict[str, Any]:
+    """Check whether a model's threshold and probabilities hold for these rows.
+
+    A threshold is learned on some donors, a tissue, a platform. The query is compared with what
+    the model keeps of its training rows: moments of their program coordinates and quantiles of
+    their held-out logits, no rows. :func:`score` runs the same check.
+
+    Verdicts: ``calls`` (nothing speaks against threshold and probabilities), ``recalibrate``
+    (ranks look sound, the probabilities moved: see :func:`recalibrate`), ``rank_only`` (another
+    kind of sample, too few genes or saturated probabilities: only the order of the rows is
+    offered). No verdict shows that a score is right: only labels of the new kind can.
+
+    Parameters
+    ----------
+    %(adata)s
+    model
+        Trained model, or the directory of a saved one.
+    %(layer)s
+    %(gene_key)s
+    %(missing)s
+    %(scale)s
+    donor_key
+        Column of ``adata.obs`` with the donor of each row; rows count as independent without it.
+    override
+        Verdict to use instead of the one found; recorded.
+    %(key_added)s
+    %(batch_size)s
+    %(verbose)s
+
+    Returns
+    -------
+    ``verdict``, ``found`` (the verdict before an override), ``override``, ``reasons`` (sentences,
+    the deciding one first) and ``evidence``: ``coverage``, ``weighted_coverage``, ``scale``;
+    ``domain_auroc``, how well a line in program space tells query from training rows, and
+    ``donor_auroc``, the most it does so for a training donor; ``far_share``, share of rows beyond
+    the training rows' 99 %% Mahalanobis distance, and ``mad_share``, beyond their median
+    plus 2.5 MAD; ``spread``, the rows' variance as a share of the training rows'; ``shift``, Kolmogorov-Smirnov distance of the logits to the training donors' held-out
+    ones; ``label_shift``, whether another share of the positive class explains that, with
+    ``label_shift_p`` and that share as ``prevalence``; ``share_high`` (probability above 0.95),
+    ``share_low`` (below 0.05), ``entropy`` (bits). Written to ``adata.uns["dtp"]["transfer"]``.
+
+    Raises
+    ------
+    ValueError
+        When expression or scale is unfit, too few genes are found, or ``override`` is no verdict.
+    KeyError
+        When ``layer``, ``gene_key`` or ``donor_key`` is missing.
+
+    Examples
+    --------
+    >>> import dtp_scvi as dtp
+    >>> cells = dtp.datasets.simulate_cells(300, 200, n_donors=4)
+    >>> dtp.model.DTPTransformer.setup_anndata(
+    ...     cells, "state", positive="drug_tolerant", layer="counts", donor_key="donor"
+    ... )
+    >>> teacher = dtp.model.DTPTransformer(cells, n_programs=8)
+    >>> teacher.train(max_epochs=2, verbose=False)
+    >>> found = dtp.tl.transfer_check(cells, teacher, layer="counts", override="rank_only")
+    >>> found["verdict"], found["evidence"]["far_share"] < 0.02
+    ('rank_only', True)
+    """
+    if override is not None:
+        check_one_of(override, VERDICTS, "override")
+    donors = donors_of(adata, donor_key)
+    if isinstance(model, str | Path):
+        model = load_model(model)
+    # Coverage is evidence here: too low a share gives a verdict, not an error.
+    query = model.prepare(
+        adata, layer=layer, gene_key=gene_key, scale=scale, missing=missing, min_coverage=0.0
+    )
+    logits, space = positive_logits(
+        model, query, adata.n_obs, batch_size=batch_size, verbose=verbose
+    )
+    found = report(model, query, logits, space, donors, override)
+    adata.uns[key_added] = {**adata.uns.get(key_added, {}), "transfer": found}
+    return found
+
+
+def donors_of(adata: AnnData, donor_key: str | None) -> np.ndarray | None:
+    """Donors of a query as text."""
+    if donor_key is None:
+        return None
+    check_key(adata.obs, donor_key, "adata.obs", "donor_key")
+    return adata.obs[donor_key].astype(str).to_numpy()
+
+
+def positive_logits(
+    model: ExpressionClassifier,
+    query: Query,
+    n_rows: int,
+    *,
+    batch_size: int | None,
+    verbose: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds of the positive class and program coordinates of every row."""
+    positive = model.classes_.index(model.positive_)
+    logits, space = np.empty(n_rows), np.empty((n_rows, 0), dtype=np.float32)
+    with progress(n_rows, "scoring", verbose=verbose) as bar:
+        for rows, values, coordinates in model.stream(query, batch_size=batch_size):
+            if space.shape[1] != coordinates.shape[1]:
+                space = np.empty((n_rows, coordinates.shape[1]), dtype=np.float32)
+            logits[rows], space[rows] = values[:, positive], coordinates
+            bar.update(rows.stop - rows.start)
+    return logits, space
+
+
+def report(
+    model: ExpressionClassifier,
+    query: Query,
+    logits: np.ndarray,
+    space: np.ndarray,
+    donors: np.ndarray | None,
+    override: str | None,
+) -> dict[str, Any]:
+    """Collect the evidence, judge it, warn unless calls hold; only what h5ad can store."""
+    evidence = collect(model, query, logits, space, groups=donors, seed=model.seed_ or 0)
+    found, reasons = judge(evidence)
+    verdict = found if override is None else override
+    if verdict != "calls":
+        todo = (
+            "Calls are withheld: read dtp_rank. "
+            if verdict == "rank_only"
+            else "Do not read the score as a probability before tl.recalibrate. "
+        )
+        warn(f"Transfer check: {verdict}. {' '.join(reasons[:2])} {todo}See the transfer record.")
+    kept = {name: value for name, value in evidence.items() if value is not None}
+    result = {
+        "verdict": verdict,
+        "found": found,
+        "reasons": np.array(reasons, dtype=object),
+        "evidence": kept,
+    }
+    return result if override is None else {**result, "override": override}

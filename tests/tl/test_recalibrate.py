@@ -1,0 +1,162 @@
+"""Recalibration against planted truths."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import dtp_scvi as dtp
+from dtp_scvi.stats import Calibration, ScoreReference, sigmoid
+
+
+def scored(n=3000, prevalence=0.3, moved=0.0, seed=0):
+    """A scored object whose logits are right for a training prevalence of 0.3, by construction."""
+    trained, truth = _training()
+    donors = np.arange(4000) % 10
+    calibration = Calibration.fit(trained, truth, groups=donors, n_boot=0)
+    reference = ScoreReference.from_scores(trained, truth, donors)
+    rng = np.random.default_rng(seed)
+    truth = rng.random(n) < prevalence
+    logits = rng.normal(loc=np.where(truth, 1.0, -1.0)) * 2 + np.log(0.3 / 0.7) + moved
+    obs = pd.DataFrame(
+        {
+            "truth": np.where(truth, "bad", "good"),
+            "healthy": ~truth & (rng.random(n) < 0.5),
+            "sample": np.where(np.arange(n) % 2, "s/1", "s2"),
+            "dtp_logit": logits,
+            "dtp_score": calibration.transform(logits),
+        },
+        index=[f"c{i}" for i in range(n)],
+    )
+    adata = ad.AnnData(np.ones((n, 1), np.float32), obs=obs)
+    adata.obs["dtp_call"] = pd.Categorical(["bad"] * n)
+    adata.uns["dtp"] = {
+        "positive": "bad",
+        "threshold": {"value": 0.3, "low": 0.28, "high": 0.33, "rule": "youden"},
+        "calibration": calibration.to_dict(),
+        "score_reference": reference.to_dict(),
+    }
+    return adata
+
+
+def _training():
+    rng = np.random.default_rng(99)
+    truth = rng.random(4000) < 0.3
+    return rng.normal(loc=np.where(truth, 1.0, -1.0)) * 2 + np.log(0.3 / 0.7), truth
+
+
+def test_supervised_is_a_logistic_curve_of_the_labelled_rows():
+    adata = scored(moved=1.5)
+    logits = adata.obs["dtp_logit"].to_numpy()
+    adata.obs["known"] = adata.obs["truth"].where(np.arange(adata.n_obs) < 800)
+    before = adata.obs["dtp_logit"].copy()
+    dtp.tl.recalibrate(adata, labels="known")
+    truth = (adata.obs["truth"] == "bad").to_numpy()
+    oracle = LogisticRegression(C=np.inf, tol=1e-10).fit(logits[:800, None], truth[:800])
+    expected = oracle.predict_proba(logits[:, None])[:, 1]
+    np.testing.assert_allclose(adata.obs["dtp_score"], expected, atol=1e-5)
+    pd.testing.assert_series_equal(adata.obs["dtp_logit"], before)
+    assert adata.uns["dtp"]["probability_holds"]
+    assert adata.uns["dtp"]["recalibration"]["groups"].loc["all", "n_labels"] == 800
+
+
+@pytest.mark.parametrize("prevalence", [0.05, 0.2, 0.6])
+def test_prevalence_is_estimated_under_label_shift(prevalence):
+    adata = scored(6000, prevalence)
+    dtp.tl.recalibrate(adata, prevalence="estimate")
+    found = adata.uns["dtp"]["recalibration"]["groups"].loc["all", "prevalence"]
+    assert found == pytest.approx((adata.obs["truth"] == "bad").mean(), abs=0.03)
+    assert adata.obs["dtp_score"].mean() == pytest.approx(found, abs=0.01)
+
+
+def test_known_prevalence_moves_the_odds():
+    adata = scored(500)
+    old = adata.obs["dtp_score"].to_numpy()
+    source = adata.uns["dtp"]["calibration"]["prevalence"]
+    dtp.tl.recalibrate(adata, prevalence=0.1)
+    odds = old / (1 - old) * (0.1 / 0.9) / (source / (1 - source))
+    np.testing.assert_allclose(adata.obs["dtp_score"], odds / (1 + odds), rtol=1e-9)
+    # Calls are those of before: the threshold moves with the odds.
+    calls = np.where(old < 0.28, "not bad", np.where(old < 0.33, "indeterminate", "bad"))
+    assert adata.obs["dtp_call"].astype(str).tolist() == calls.tolist()
+
+
+def test_the_estimate_is_refused_where_the_classes_score_otherwise():
+    adata = scored(moved=3.0)
+    before = adata.obs.copy()
+    with pytest.raises(ValueError, match="do not score as in training"):
+        dtp.tl.recalibrate(adata, prevalence="estimate")
+    pd.testing.assert_frame_equal(adata.obs, before)
+    assert "recalibration" not in adata.uns["dtp"]
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2])
+def test_negatives_set_the_false_positive_rate_of_new_negatives(rate):
+    adata = scored(12_000)
+    dtp.tl.recalibrate(adata, negatives="healthy", target_fpr=rate)
+    new = (adata.obs["truth"] == "good") & ~adata.obs["healthy"]
+    found = (adata.obs.loc[new, "dtp_call"] == "bad").mean()
+    assert found == pytest.approx(rate, abs=0.015)
+    assert not adata.uns["dtp"]["probability_holds"]
+
+
+def test_each_group_on_its_own(tmp_path):
+    adata = scored(4000)
+    dtp.tl.recalibrate(adata, negatives="healthy", target_fpr=0.1, groupby="sample")
+    table = adata.uns["dtp"]["recalibration"]["groups"]
+    assert table.index.tolist() == ["s/1", "s2"]
+    for name, row in table.iterrows():
+        here = adata.obs["sample"] == name
+        called = adata.obs["dtp_call"] == "bad"
+        np.testing.assert_array_equal(
+            called[here], adata.obs.loc[here, "dtp_score"] >= row["threshold"]
+        )
+    adata.write_h5ad(tmp_path / "r.h5ad")
+    again = ad.read_h5ad(tmp_path / "r.h5ad").uns["dtp"]["recalibration"]["groups"]
+    assert again["threshold"].tolist() == table["threshold"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "match"),
+    [
+        ({}, "one of `labels`, `prevalence`, `negatives`; found none"),
+        ({"labels": "truth", "prevalence": 0.3}, "found labels, prevalence"),
+        ({"prevalence": 0.0}, "prevalence"),
+        ({"prevalence": 1.2}, "prevalence"),
+        ({"negatives": "healthy", "target_fpr": 0.0}, "target_fpr"),
+        ({"negatives": "truth"}, "a boolean for each"),
+        ({"negatives": np.zeros(500, bool)}, "at least 20 negatives"),
+        ({"labels": "sample"}, "rows labelled 'bad'"),
+    ],
+)
+def test_bad_arguments_write_nothing(kwargs, match):
+    adata = scored(500)
+    before = adata.obs.copy()
+    with pytest.raises(ValueError, match=match):
+        dtp.tl.recalibrate(adata, **kwargs)
+    pd.testing.assert_frame_equal(adata.obs, before)
+    assert "recalibration" not in adata.uns["dtp"]
+
+
+def test_few_or_inverse_labels():
+    adata = scored(500)
+    adata.obs["few"] = adata.obs["truth"].where(np.arange(500) < 10)
+    with pytest.raises(ValueError, match="at least 20 labelled rows; found 10"):
+        dtp.tl.recalibrate(adata, labels="few")
+    adata.obs["turned"] = np.where(adata.obs["truth"] == "bad", "good", "bad")
+    with pytest.raises(ValueError, match="no higher in the positive class"):
+        dtp.tl.recalibrate(adata, labels="turned")
+
+
+def test_not_scored():
+    adata = ad.AnnData(np.ones((3, 2), np.float32))
+    with pytest.raises(KeyError, match=r"Run dtp\.tl\.score first"):
+        dtp.tl.recalibrate(adata, prevalence=0.2)
+
+
+def test_logits_are_what_the_construction_says():
+    logits, truth = _training()
+    assert sigmoid(logits).mean() == pytest.approx(truth.mean(), abs=0.05)
