@@ -29,7 +29,7 @@ def rates(script: str, folder: Path) -> dict:
     return json.loads((folder / "x.json").read_text())
 
 
-@pytest.mark.parametrize("script", ["label_shift.py", "coverage.py"])
+@pytest.mark.parametrize("script", ["label_shift.py", "interval_coverage.py"])
 def test_bad_options_end_before_any_work(script, tmp_path):
     done = run(script, "--json", "nowhere/x.json", cwd=tmp_path)
     assert done.returncode == 2
@@ -49,7 +49,7 @@ def test_label_shift_is_told_from_covariate_shift(tmp_path):
 
 @pytest.mark.slow
 def test_sets_and_intervals_hold_what_they_promise(tmp_path):
-    found = rates("coverage.py", tmp_path)
+    found = rates("interval_coverage.py", tmp_path)
     assert found["cohorts"] == 200
     for level in (0.8, 0.9, 0.95):
         assert found[f"conformal one_per_donor {level:g}"] == pytest.approx(level, abs=0.02)

@@ -48,6 +48,8 @@ def summarise(done: Done) -> dict[str, Any]:
         "simulated": True,
         **content,
         "student": student,
+        # Of the saved models: on the probabilities that their cross-validated calibration gives.
+        "threshold": dict(done.student.threshold_),
         "new_donors": new_donors(done),
         "cohort": new_cohort(done),
         "timings": {**done.timings, "cross_validation_fits": fits},
