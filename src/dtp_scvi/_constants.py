@@ -29,6 +29,9 @@ COUNTS_LAYER: Final = "counts"
 # The library size of the model scale: log1p(TARGET_SUM * x / total).
 TARGET_SUM: Final = 1e4
 
+# Quantiles and moments of fewer rows would be single rows.
+FEWEST_ROWS: Final = 20
+
 # Names of the comparators that stand beside every model.
 TEACHER: Final = "teacher"
 STUDENT: Final = "student"

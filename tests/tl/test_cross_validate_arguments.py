@@ -55,9 +55,13 @@ def test_student_is_judged_beside_its_teacher(fake, cells):
     assert found["summary"]["spearman_low"] <= found["summary"]["spearman"]
     assert found["summary"]["n"] == cells.n_obs
     assert found["table"]["group"].tolist() == cells.obs["donor"].tolist()
-    # On the logits: as Fake's probability is the sigmoid, near the logit of the threshold.
-    median = np.median(stats.logit(result["folds"]["threshold_Fake"].to_numpy()))
-    assert found["teacher_threshold"] == pytest.approx(median, abs=0.2)
+    # On the logits each fold's cut lies halfway between the nearest calls on either side.
+    halfway = []
+    for number in range(result["fold"].max() + 1):
+        rows = result["fold"] == number
+        above, below = teacher[rows & called[0]], teacher[rows & ~called[0]]
+        halfway.append((above.min() + below.max()) / 2)
+    assert found["teacher_threshold"] == pytest.approx(np.median(halfway))
 
 
 def test_several_classes_are_positive_against_the_rest(fake, draw_cells):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from dtp_scvi._constants import KEY_ADDED
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -90,8 +88,6 @@ def by_share(cohort: AnnData) -> AnnData:
 
     share = cohort.obs["true_persister_fraction"]
     grouped = cohort[:, :0].copy()
-    # A threshold on the probability of a cell says nothing about a mixture of cells.
-    grouped.uns[KEY_ADDED] = {k: v for k, v in cohort.uns[KEY_ADDED].items() if k != "threshold"}
     grouped.obs[_SHARE] = pd.qcut(share, 3, labels=["low share", "middle", "high share"])
     return grouped
 

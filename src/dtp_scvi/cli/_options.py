@@ -77,6 +77,16 @@ class Missing(StrEnum):
     ERROR = "error"
 
 
+class Transfer(StrEnum):
+    """Whether scoring checks that calls hold, or a verdict to use instead."""
+
+    CHECK = "check"
+    SKIP = "skip"
+    CALLS = "calls"
+    RECALIBRATE = "recalibrate"
+    RANK_ONLY = "rank_only"
+
+
 class Rule(StrEnum):
     """How a threshold is chosen."""
 

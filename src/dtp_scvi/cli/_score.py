@@ -54,6 +54,17 @@ def score(
     mod: Annotated[
         str | None, typer.Option("--mod", help="Modality of a .h5mu file to score.")
     ] = None,
+    transfer: Annotated[
+        opt.Transfer,
+        typer.Option(
+            "--transfer",
+            help="check whether calls hold here, skip it, or use a verdict by name; recorded.",
+        ),
+    ] = opt.Transfer.CHECK,
+    donor_key: Annotated[
+        str | None,
+        typer.Option("--donor-key", help="Column of obs with the donor, for the check."),
+    ] = None,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
 ) -> None:
@@ -83,6 +94,8 @@ def score(
                 min_coverage=min_coverage,
                 scale=scale,
                 mod=name,
+                transfer=transfer.value,
+                donor_key=donor_key,
                 verbose=not quiet,
             )
             write_scores(query, modality, part, key_added)

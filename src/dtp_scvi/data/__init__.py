@@ -4,6 +4,7 @@ from dtp_scvi.data._align import align_genes, gene_names
 from dtp_scvi.data._alignment import GeneAlignment
 from dtp_scvi.data._blocks import N_READERS, Block, iter_blocks
 from dtp_scvi.data._check_matrix import check_matrix
+from dtp_scvi.data._check_object import check_object
 from dtp_scvi.data._draw import draw_rows
 from dtp_scvi.data._get_matrix import get_matrix
 from dtp_scvi.data._gmt import read_gmt
@@ -25,6 +26,7 @@ __all__ = [
     "SymbolResolver",
     "align_genes",
     "check_matrix",
+    "check_object",
     "coexpression_programs",
     "detect_scale",
     "draw_rows",

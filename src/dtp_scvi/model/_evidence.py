@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from dtp_scvi._constants import FEWEST_ROWS
 from dtp_scvi._logging import warn
 from dtp_scvi._validate import problem
 from dtp_scvi.data import scale_kind
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from dtp_scvi.data import Scale
     from dtp_scvi.module import StudentModule, TransformerModule
 
-_FEWEST = 20
 _STEP = 1024
 
 
@@ -71,7 +71,7 @@ def score_reference(
 ) -> ScoreReference | None:
     """Summarise held-out logits; ``None`` where quantiles would be single cells."""
     fewest = min(int(labels.sum()), int((~labels).sum()))
-    if fewest < _FEWEST or np.ptp(logits) == 0:
+    if fewest < FEWEST_ROWS or np.ptp(logits) == 0:
         return None
     return ScoreReference.from_scores(logits, labels, donors)
 
@@ -92,6 +92,6 @@ def space_reference(
         rows = slice(start, start + _STEP)
         batch = sparse_batch(matrix[rows], total[rows], scale_kind(scale))
         parts.append(module.inference(batch)["space"].numpy())
-    if matrix.shape[0] < _FEWEST:
+    if matrix.shape[0] < FEWEST_ROWS:
         return None
     return SpaceReference.from_rows(np.concatenate(parts), codes, donors)

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from dtp_scvi._labels import label_classes, positive_class, text_column
 from dtp_scvi._logging import warn
 from dtp_scvi._validate import problem, shorten
-from dtp_scvi.data import Scale, check_matrix, get_matrix, resolve_scale
+from dtp_scvi.data import Scale, check_matrix, check_object, get_matrix, resolve_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from anndata import AnnData
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def check_training_data(
     allow_confounded: bool = False,
 ) -> Registration:
     """Check everything a model needs and return it; raise before anything is written."""
-    _check_object(adata)
+    check_object(adata)
+    _check_in_memory(adata)
+    _check_gene_names(adata)
     labels = text_column(adata.obs, labels_key, "labels_key")
     classes = label_classes(labels, labels_key)
     name = positive_class(positive, classes, labels_key)
@@ -127,20 +130,7 @@ def read_registration(adata: AnnData, arguments: dict[str, Any]) -> Registration
     )
 
 
-def _check_object(adata: AnnData) -> None:
-    if not isinstance(adata, AnnData):
-        msg = problem("an AnnData", type(adata).__name__, "Pass one modality of a MuData.")
-        raise TypeError(msg)
-    if adata.n_obs == 0 or adata.n_vars == 0:
-        msg = problem(
-            "at least one row and one gene",
-            f"{adata.n_obs:,} rows and {adata.n_vars:,} genes",
-            "Check the filter that made this object.",
-        )
-        raise ValueError(msg)
-    if adata.is_view:
-        msg = problem("an AnnData of its own", "a view", "Run adata = adata.copy() first.")
-        raise ValueError(msg)
+def _check_in_memory(adata: AnnData) -> None:
     if adata.isbacked:
         msg = problem(
             "an AnnData in memory for training",
@@ -148,6 +138,9 @@ def _check_object(adata: AnnData) -> None:
             "Run adata = adata.to_memory() first; scoring works on backed data.",
         )
         raise ValueError(msg)
+
+
+def _check_gene_names(adata: AnnData) -> None:
     repeated = adata.var_names[adata.var_names.duplicated()].unique()
     if len(repeated):
         msg = problem(

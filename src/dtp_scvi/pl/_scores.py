@@ -87,7 +87,7 @@ def scores(
         raise KeyError(msg)
     check_key(adata.obs, groupby, "adata.obs", "groupby")
     groups = _split(adata.obs, column, groupby, order)
-    threshold = info.get("threshold", {}).get("value")
+    threshold = _threshold_in_force(info)
     ax = new_axes(ax, 3.4, max(1.6, 0.75 + 0.42 * len(groups)))
     rng = np.random.default_rng(seed)
     for row, values in enumerate(groups.values()):
@@ -97,7 +97,7 @@ def scores(
     )
     ax.set(xlim=(-0.02, 1.02), ylim=(len(groups) - 0.45, -0.75))
     if threshold is not None:
-        _draw_threshold(ax, info, list(groups.values()))
+        _draw_threshold(ax, threshold, list(groups.values()))
     dress(ax, "Score", "")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
@@ -160,9 +160,17 @@ def _draw_group(
     )
 
 
-def _draw_threshold(ax: Axes, info: Mapping[str, Any], groups: list[NDArray[np.float64]]) -> None:
-    threshold = info["threshold"]
-    value = float(threshold["value"])
+def _threshold_in_force(info: Mapping[str, Any]) -> float | None:
+    """Return the threshold that the calls follow; none where they are withheld or by group."""
+    threshold = info.get("threshold")
+    if "recalibration" in info:
+        threshold = info["recalibration"].get("threshold")
+    elif info.get("transfer", {}).get("verdict") == "rank_only":
+        return None
+    return None if threshold is None else float(threshold["value"])
+
+
+def _draw_threshold(ax: Axes, value: float, groups: list[NDArray[np.float64]]) -> None:
     ax.axvline(value, color=VERMILLION, linestyle="--", linewidth=1.2, zorder=3)
     ax.text(
         value,

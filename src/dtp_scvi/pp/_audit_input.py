@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anndata import AnnData
-
 from dtp_scvi._labels import label_classes, positive_class, text_column
 from dtp_scvi._validate import check_positive_int, problem, shorten
-from dtp_scvi.data import LINEARISE, check_matrix, detect_scale, get_matrix, scale_kind
+from dtp_scvi.data import (
+    LINEARISE,
+    check_matrix,
+    check_object,
+    detect_scale,
+    get_matrix,
+    scale_kind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
+    from anndata import AnnData
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def read_input(
     seed: int | None,
 ) -> AuditInput:
     """Check every argument and column and return them; raise before anything is written."""
-    _check_object(adata)
+    check_object(adata)
     check_positive_int(n_rows, "n_rows")
     _check_key_added(key_added)
     names = (batch_keys,) if isinstance(batch_keys, str) else tuple(batch_keys)
@@ -105,22 +111,6 @@ def read_input(
     return AuditInput(
         labels, is_positive, classes, name, donors, donor_key, batches, matrix, str(scale), kind
     )
-
-
-def _check_object(adata: AnnData) -> None:
-    if not isinstance(adata, AnnData):
-        msg = problem("an AnnData", type(adata).__name__, "Pass one modality of a MuData.")
-        raise TypeError(msg)
-    if adata.n_obs == 0 or adata.n_vars == 0:
-        msg = problem(
-            "at least one row and one gene",
-            f"{adata.n_obs:,} rows and {adata.n_vars:,} genes",
-            "Check the filter that made this object.",
-        )
-        raise ValueError(msg)
-    if adata.is_view:
-        msg = problem("an AnnData of its own", "a view", "Run adata = adata.copy() first.")
-        raise ValueError(msg)
 
 
 def _check_key_added(key_added: str) -> None:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dtp_scvi._validate import problem
-from dtp_scvi.stats._calibration_summary import calibration_metrics
 from dtp_scvi.stats._calibrator import Calibrator
-from dtp_scvi.stats._calibrators import fit_calibrator
+from dtp_scvi.stats._calibrators import Source, fit_calibrator
 from dtp_scvi.stats._check import as_codes, as_labels, as_vector
+from dtp_scvi.stats._compare import bootstrap_metrics
 from dtp_scvi.stats._link import sigmoid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
 # Parts that the donors (or rows) are split into, each scored by a curve fitted to the others.
@@ -76,7 +77,7 @@ class Calibration:
         labels: ArrayLike,
         *,
         kind: str = "platt",
-        source: str = "out_of_fold",
+        source: Source = "out_of_fold",
         groups: ArrayLike | None = None,
         n_boot: int = 200,
         seed: int | None = 0,
@@ -126,13 +127,15 @@ class Calibration:
         reason = _no_signal(score, truth)
         if reason:
             return cls(calibrator=None, reason=reason, **about)
-        curve = fit_calibrator(kind, score, truth, source=source, groups=groups)  # type: ignore[arg-type]
+        curve = fit_calibrator(kind, score, truth, source=source, groups=groups)
         if n_boot:
-            unseen = _unseen(kind, score, truth, codes if several else None, source)
-            draws: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
-            draws["groups"] = codes if several else None
-            about["raw"] = _reported(calibration_metrics(truth, sigmoid(score), **draws))
-            about["calibrated"] = _reported(calibration_metrics(truth, unseen, **draws))
+            units = codes if several else None
+            shown = {
+                "raw": sigmoid(score),
+                "calibrated": _unseen(kind, score, truth, units, source),
+            }
+            table, _ = bootstrap_metrics(truth, shown, shown, 0.5, units, n_boot=n_boot, seed=seed)
+            about |= {name: _reported(table, name) for name in shown}
         return cls(calibrator=curve, **about)
 
     def transform(self, logits: ArrayLike) -> NDArray[np.float64]:
@@ -218,7 +221,7 @@ def _unseen(
     score: NDArray[np.float64],
     truth: NDArray[np.bool_],
     codes: NDArray[np.intp] | None,
-    source: str,
+    source: Source,
 ) -> NDArray[np.float64]:
     """Probabilities of rows by curves that were fitted without them; whole donors at once."""
     if codes is None:
@@ -234,12 +237,16 @@ def _unseen(
         usable = rest.any() and not rest.all() and not _no_signal(score[~test], rest)
         if usable:
             groups = codes[~test]
-            curve = fit_calibrator(kind, score[~test], rest, source=source, groups=groups)  # type: ignore[arg-type]
+            curve = fit_calibrator(kind, score[~test], rest, source=source, groups=groups)
             out[test] = curve.transform(score[test])
         else:
             out[test] = sigmoid(score[test])
     return out
 
 
-def _reported(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    return {name: dict(metrics[name]) for name in _REPORTED}
+def _reported(table: pd.DataFrame, model: str) -> dict[str, dict[str, float]]:
+    rows = table[table["model"] == model].set_index("metric")
+    return {
+        name: rows.loc[name, ["value", "low", "high"]].astype(float).to_dict()
+        for name in _REPORTED
+    }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ISOTONIC_LABELS: Final = 1000
 ISOTONIC_GROUPS: Final = 5
+Source = Literal["out_of_fold", "held_out", "training"]
 SOURCES: Final = ("out_of_fold", "held_out")
 
 
@@ -219,7 +220,7 @@ def fit_calibrator(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    source: Literal["out_of_fold", "held_out", "training"],
+    source: Source,
     groups: ArrayLike | None = None,
     weights: ArrayLike | None = None,
 ) -> Calibrator:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dtp_scvi._constants import FEWEST_ROWS
 from dtp_scvi._validate import check_positive_int, check_range, problem
 from dtp_scvi.stats._check import as_codes, as_vector
 from dtp_scvi.stats._score_reference import ScoreReference
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 # Below this largest distance of the two classes (Youden's J) their mixtures look all alike.
 _APART: Final = 0.1
-_FEWEST: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +127,8 @@ def label_shift_test(
     n = len(np.atleast_1d(np.asarray(target_logits)))
     score = as_vector(target_logits, "target_logits", n)
     codes = as_codes(target_groups, n)
-    if n < _FEWEST:
-        raise ValueError(problem(f"at least {_FEWEST} target rows", f"{n}", "Pass more rows."))
+    if n < FEWEST_ROWS:
+        raise ValueError(problem(f"at least {FEWEST_ROWS} target rows", f"{n}", "Pass more rows."))
     count = np.bincount(codes)
     fit = _Mixture(reference)
     distribution = np.searchsorted(np.sort(score), fit.knots, side="right") / n

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dtp_scvi._constants import FEWEST_ROWS
 from dtp_scvi._validate import problem
 from dtp_scvi.stats._check import as_codes, as_labels, as_vector
 from dtp_scvi.stats._donor_modes import donor_modes
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 # From 0.5 % to 99.5 %: an extreme is the score of one cell.
 LEVELS: Final = (np.arange(100) + 0.5) / 100
 _STEP: Final = 4
-# Fewer would make a quantile the score of one cell.
-_FEWEST: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +98,11 @@ class ScoreReference:
         codes = as_codes(groups, len(truth))
         refuse_constant(score, "logits")
         fewest = int(min(truth.sum(), (~truth).sum()))
-        if fewest < _FEWEST:
+        if fewest < FEWEST_ROWS:
             todo = "Quantiles of fewer would be scores of single cells."
-            raise ValueError(problem(f"at least {_FEWEST} rows in each class", f"{fewest}", todo))
+            raise ValueError(
+                problem(f"at least {FEWEST_ROWS} rows in each class", f"{fewest}", todo)
+            )
         quantiles = [np.quantile(score[side], LEVELS) for side in (~truth, truth)]
         shares = [np.bincount(codes[side]) / side.sum() for side in (~truth, truth)]
         knots = _knots(*quantiles)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from scipy.special import ndtr
 
+from dtp_scvi._constants import FEWEST_ROWS
 from dtp_scvi._validate import problem
 from dtp_scvi.stats._check import as_codes
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 # Weight of the identity in a covariance, for coordinates that hardly vary.
 _RIDGE: Final = 1e-3
-_FEWEST: Final = 20
 _NAMES: Final = (
     "shares",
     "means",
@@ -99,9 +99,9 @@ class SpaceReference:
             Coordinates that are not finite, or fewer than 20 rows.
         """
         rows = _table(rows)
-        if len(rows) < _FEWEST:
+        if len(rows) < FEWEST_ROWS:
             msg = problem(
-                f"at least {_FEWEST} rows", f"{len(rows)}", "Fewer would be single rows."
+                f"at least {FEWEST_ROWS} rows", f"{len(rows)}", "Fewer would be single rows."
             )
             raise ValueError(msg)
         bare = _moments(rows, as_codes(classes, len(rows)))
@@ -112,7 +112,7 @@ class SpaceReference:
         n_donors = int(codes.max()) + 1
         for donor in range(n_donors if n_donors > 2 else 0):
             own = codes == donor
-            if own.sum() >= _FEWEST and (~own).sum() >= _FEWEST:
+            if own.sum() >= FEWEST_ROWS and (~own).sum() >= FEWEST_ROWS:
                 rest = _moments(rows[~own], as_codes(np.asarray(classes)[~own], int((~own).sum())))
                 donors.append(rest.domain_auroc(rows[own]))
         return cls(

@@ -105,8 +105,9 @@ def cross_validate(
     ``uns[key_added]``
         ``metrics`` (this table), ``differences`` (model minus each other one, paired),
         ``threshold`` (chosen on all held-out probabilities, with interval), ``threshold_sweep``,
-        ``roc``, ``pr``, ``reliability``, ``scores`` and ``probabilities`` (held-out log-odds and
-        probabilities, rows x models), ``label`` (bool), ``fold`` (int), ``group`` (donor),
+        ``calibration`` (fitted to all held-out log-odds), ``roc``, ``pr``, ``reliability``,
+        ``scores`` and ``probabilities`` (held-out log-odds and probabilities, rows x models),
+        ``label`` (bool), ``fold`` (int), ``group`` (donor),
         ``folds`` (sizes and thresholds), ``params`` (protocol, seeds, versions, warnings, time).
     ``uns["dtp_fidelity"]``
         With ``distill``: ``table`` (teacher and student logits), ``summary`` (spearman, pearson,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from dtp_scvi._constants import CALL_SUFFIX, KEY_ADDED, LOGIT_SUFFIX, SCORE_SUFFIX
+from dtp_scvi._constants import CALL_SUFFIX, FEWEST_ROWS, KEY_ADDED, LOGIT_SUFFIX, SCORE_SUFFIX
 from dtp_scvi._docs import docs
-from dtp_scvi._logging import logger
-from dtp_scvi._validate import check_key, check_range, problem, shorten
+from dtp_scvi._labels import label_text, text_column
+from dtp_scvi._logging import warn
+from dtp_scvi._validate import check_key, check_one_of, check_range, problem, shorten
 from dtp_scvi.stats import (
     Calibration,
     ScoreReference,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from anndata import AnnData
-
-_FEWEST = 20
 
 Fitted = tuple[np.ndarray, dict[str, Any]]
 
@@ -64,7 +63,8 @@ def recalibrate(
         Share of the positive class, in (0, 1), known from elsewhere; or ``"estimate"`` to take it
         from the scores (Saerens et al., Neural Computation 2002). Both assume that the classes
         score as they did in training and only their shares moved; the estimate is refused where
-        a test says otherwise.
+        a test says otherwise, or the transfer check found ``rank_only``. Calls stay those of the
+        model, unless its rule is ``fixed``.
     negatives
         Column of booleans in ``adata.obs``, or a mask, of rows known to be negative, such as
         healthy marrow. The threshold becomes their ``1 - target_fpr`` quantile. Probabilities
@@ -120,8 +120,8 @@ def recalibrate(
     check_range(target_fpr, "target_fpr", 0, 1, inclusive=False)
     if isinstance(prevalence, int | float):
         check_range(prevalence, "prevalence", 0, 1, inclusive=False)
-    donors = _text(adata, donor_key, "donor_key")
-    groups = _text(adata, groupby, "groupby")
+    donors = None if donor_key is None else text_column(adata.obs, donor_key, "donor_key")
+    groups = None if groupby is None else text_column(adata.obs, groupby, "groupby")
     fit: Callable[[np.ndarray], Fitted]
     if labels is not None:
         truth, known = _truth(adata, labels, record)
@@ -131,7 +131,11 @@ def recalibrate(
         old = adata.obs[f"{key}{SCORE_SUFFIX}"].to_numpy()
         fit = partial(_anchored, old, mask, target_fpr)
     else:
-        fit = partial(_shifted, logits, prevalence, donors, record, seed)
+        known_share = None if isinstance(prevalence, str) else prevalence
+        if known_share is None:
+            check_one_of(str(prevalence), ("estimate",), "prevalence")
+            _refuse_another_kind(record)
+        fit = partial(_shifted, logits, known_share, donors, record, seed)
     parts = [np.arange(len(logits))] if groups is None else _parts(groups)
     names = ["all"] if groups is None else [str(groups[rows[0]]) for rows in parts]
     # All groups are fitted before anything is written.
@@ -149,13 +153,6 @@ def _scored(adata: AnnData, key: str) -> tuple[np.ndarray, dict[str, Any]]:
     return adata.obs[column].to_numpy(dtype=np.float64), dict(adata.uns[key])
 
 
-def _text(adata: AnnData, column: str | None, argument: str) -> np.ndarray | None:
-    if column is None:
-        return None
-    check_key(adata.obs, column, "adata.obs", argument)
-    return adata.obs[column].astype(str).to_numpy()
-
-
 def _parts(groups: np.ndarray) -> list[np.ndarray]:
     return [np.flatnonzero(groups == name) for name in np.unique(groups)]
 
@@ -166,7 +163,9 @@ def _truth(
     check_key(adata.obs, labels, "adata.obs", "labels")
     column = adata.obs[labels]
     known = ~column.isna().to_numpy()
-    text = column.astype(str).to_numpy()
+    text = np.full(len(column), "", dtype=object)
+    # A 0/1 column with gaps is stored as 0.0 and 1.0.
+    text[known] = label_text(column[known])
     positive = str(record["positive"])
     if not (text[known] == positive).any():
         found = shorten(sorted(set(text[known]))) or "no label"
@@ -202,9 +201,11 @@ def _supervised(
     rows: np.ndarray,
 ) -> Fitted:
     here = rows[known[rows]]
-    if len(here) < _FEWEST:
+    if len(here) < FEWEST_ROWS:
         msg = problem(
-            f"at least {_FEWEST} labelled rows", f"{len(here):,} of {len(rows):,}", "Label more."
+            f"at least {FEWEST_ROWS} labelled rows",
+            f"{len(here):,} of {len(rows):,}",
+            "Label more.",
         )
         raise ValueError(msg)
     named = None if donors is None or len(set(donors[here])) < 2 else donors[here]
@@ -255,7 +256,7 @@ def _anchored(old: np.ndarray, mask: np.ndarray, target_fpr: float, rows: np.nda
 
 def _shifted(
     logits: np.ndarray,
-    prevalence: float | str | None,
+    prevalence: float | None,
     donors: np.ndarray | None,
     record: Mapping[str, Any],
     seed: int,
@@ -272,7 +273,7 @@ def _shifted(
     source = float(calibration["prevalence"])
     old = Calibration.from_dict(calibration).transform(logits[rows])
     facts: dict[str, Any] = {"training_prevalence": source}
-    if prevalence == "estimate":
+    if prevalence is None:
         reference = ScoreReference.from_dict(record["score_reference"])
         named = None if donors is None else donors[rows]
         test = label_shift_test(reference, logits[rows], target_groups=named, seed=seed)
@@ -285,14 +286,28 @@ def _shifted(
             )
             raise ValueError(msg)
         prevalence = float(saerens_em(old, source).prevalence)
-    new = prior_correction(old, source, float(prevalence))  # type: ignore[arg-type]
-    shift = logit(np.array([float(prevalence)])) - logit(np.array([source]))  # type: ignore[arg-type]
-    # The threshold is a log-likelihood ratio of the same rows: it moves with the prior.
+    new = prior_correction(old, source, prevalence)
+    shift = logit(prevalence) - logit(source)
     cut = dict(record["threshold"])
+    # Youden's and the others cut at a likelihood ratio of the same rows, which the prior leaves
+    # where it is; a fixed threshold is one on the probability itself.
     for name in ("value", "low", "high"):
-        if name in cut:
-            cut[name] = float(sigmoid(logit(np.array([cut[name]])) + shift)[0])
-    return new, {"threshold": cut, "prevalence": float(prevalence), **facts}  # type: ignore[arg-type]
+        if name in cut and cut["rule"] != "fixed":
+            cut[name] = float(sigmoid(logit(cut[name]) + shift))
+    return new, {"threshold": cut, "prevalence": prevalence, **facts}
+
+
+def _refuse_another_kind(record: Mapping[str, Any]) -> None:
+    """Raise where the transfer check found rows that the classes of training do not describe."""
+    found = record.get("transfer", {})
+    if found.get("found") == "rank_only":
+        msg = problem(
+            "rows of the kind that the model was trained on",
+            f"the verdict rank_only ({next(iter(found['reasons']), '')})",
+            "Their scores can't tell the share of the positive class: pass `labels` or "
+            "`negatives`.",
+        )
+        raise ValueError(msg)
 
 
 def _write(
@@ -310,7 +325,6 @@ def _write(
     for rows, (values, facts) in zip(parts, fitted, strict=True):
         calls = called(values, facts["threshold"], str(record["positive"]), withheld=False)
         probability[rows], codes[rows] = values, calls.codes
-        logger.info("recalibrated %s rows by %s: %s", f"{len(rows):,}", method, facts)
     adata.obs[f"{key}{SCORE_SUFFIX}"] = probability
     adata.obs[f"{key}{CALL_SUFFIX}"] = type(calls).from_codes(codes, calls.categories)
     details = [entry for _, entry in fitted]
@@ -326,5 +340,12 @@ def _write(
     if len(details) == 1:
         found |= {name: value for name, value in details[0].items() if isinstance(value, dict)}
     record["recalibration"] = found
+    cuts = table["threshold"]
+    said = f"{cuts.min():.3f}" if len(cuts) == 1 else f"{cuts.min():.3f} to {cuts.max():.3f}"
+    # Never silent: the probabilities and calls of before are gone.
+    warn(
+        f"Recalibrated by {method} ({adata.n_obs:,} rows in {len(cuts):,} groups): "
+        f"threshold {said}."
+    )
     record["probability_holds"] = method == "labels"
     adata.uns[key] = record

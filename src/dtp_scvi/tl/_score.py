@@ -21,7 +21,7 @@ from dtp_scvi._logging import logger, warn
 from dtp_scvi._validate import check_one_of, check_range, near_matches, problem
 from dtp_scvi.model import load_model, versions
 from dtp_scvi.tl._calls import called
-from dtp_scvi.tl._transfer_check import donors_of, positive_logits, report
+from dtp_scvi.tl._transfer_check import MOST_ROWS, donors_of, positive_logits, report
 from dtp_scvi.tl._transfer_rules import VERDICTS
 
 if TYPE_CHECKING:
@@ -153,7 +153,12 @@ def score(
             f"{missing}."
         )
     logit, space = positive_logits(
-        model, query, adata.n_obs, batch_size=batch_size, verbose=verbose
+        model,
+        query,
+        adata.n_obs,
+        batch_size=batch_size,
+        verbose=verbose,
+        n_space=0 if transfer == "skip" else MOST_ROWS,
     )
     record = _record(model, query, weighted, layer, min_coverage)
     if model.score_reference_ is not None:

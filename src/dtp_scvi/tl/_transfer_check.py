@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from dtp_scvi._constants import KEY_ADDED
 from dtp_scvi._docs import docs
+from dtp_scvi._labels import text_column
 from dtp_scvi._logging import progress, warn
-from dtp_scvi._validate import check_key, check_one_of
+from dtp_scvi._validate import check_one_of
+from dtp_scvi.data import draw_rows
 from dtp_scvi.model import load_model
 from dtp_scvi.tl._transfer_evidence import collect
 from dtp_scvi.tl._transfer_rules import VERDICTS, judge
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from dtp_scvi.model import ExpressionClassifier, Query
+
+
+# Rows whose program coordinates are kept for the comparison: 10 MB.
+MOST_ROWS: Final = 100_000
 
 
 @docs.dedent
@@ -42,7 +48,8 @@ def transfer_check(
     the model keeps of its training rows: moments of their program coordinates and quantiles of
     their held-out logits, no rows. :func:`score` runs the same check.
 
-    Verdicts: ``calls`` (nothing speaks against threshold and probabilities), ``recalibrate``
+    Of more than 100,000 rows, program coordinates are compared for a random sample. Verdicts:
+    ``calls`` (nothing speaks against threshold and probabilities), ``recalibrate``
     (ranks look sound, the probabilities moved: see :func:`recalibrate`), ``rank_only`` (another
     kind of sample, too few genes or saturated probabilities: only the order of the rows is
     offered). No verdict shows that a score is right: only labels of the new kind can.
@@ -115,10 +122,7 @@ def transfer_check(
 
 def donors_of(adata: AnnData, donor_key: str | None) -> np.ndarray | None:
     """Donors of a query as text."""
-    if donor_key is None:
-        return None
-    check_key(adata.obs, donor_key, "adata.obs", "donor_key")
-    return adata.obs[donor_key].astype(str).to_numpy()
+    return None if donor_key is None else text_column(adata.obs, donor_key, "donor_key")
 
 
 def positive_logits(
@@ -128,17 +132,25 @@ def positive_logits(
     *,
     batch_size: int | None,
     verbose: bool,
+    n_space: int = MOST_ROWS,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-odds of the positive class and program coordinates of every row."""
+    """
+    Log-odds of the positive class of every row, and program coordinates of at most ``n_space``.
+
+    These are of all rows, or of a fixed random sample, so that memory stays bounded.
+    """
     positive = model.classes_.index(model.positive_)
-    logits, space = np.empty(n_rows), np.empty((n_rows, 0), dtype=np.float32)
+    logits, parts = np.empty(n_rows), []
+    chosen = np.zeros(n_rows, dtype=bool)
+    if n_space:
+        chosen[draw_rows(n_rows, None, n_space, np.random.default_rng(0))] = True
     with progress(n_rows, "scoring", verbose=verbose) as bar:
         for rows, values, coordinates in model.stream(query, batch_size=batch_size):
-            if space.shape[1] != coordinates.shape[1]:
-                space = np.empty((n_rows, coordinates.shape[1]), dtype=np.float32)
-            logits[rows], space[rows] = values[:, positive], coordinates
+            logits[rows] = values[:, positive]
+            if n_space:
+                parts.append(coordinates[chosen[rows]])
             bar.update(rows.stop - rows.start)
-    return logits, space
+    return logits, np.concatenate(parts) if parts else np.empty((0, 0), dtype=np.float32)
 
 
 def report(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dtp_scvi.data import scale_kind
+from dtp_scvi._constants import FEWEST_ROWS
 from dtp_scvi.stats import label_shift_test
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from dtp_scvi.stats import ScoreReference
 
 _HIGH, _LOW = 0.95, 0.05
-# Fewer rows have no distribution to compare.
-_FEWEST = 20
 _MAD = 2.5
 
 
@@ -40,7 +38,7 @@ def collect(
     logits
         Log-odds of the positive class.
     space
-        Program coordinates of the rows.
+        Program coordinates of the rows, or of a sample of them.
     groups
         Donor of each row of the query.
     seed
@@ -58,7 +56,6 @@ def collect(
         "weighted_coverage": alignment.weighted_coverage(model.importance_),
         "scale": str(query.scale),
         "training_scale": model.scale_,
-        "same_storage": query.kind == scale_kind(model.scale_),
         "share_high": float((probability > _HIGH).mean()),
         "share_low": float((probability < _LOW).mean()),
         "entropy": _entropy(probability),
@@ -76,10 +73,10 @@ def collect(
         "training_prevalence": None,
     }
     reference = model.space_reference_
-    if reference is not None and space.shape[1]:
+    if reference is not None and space.size:
         distance = reference.distance(space)
         evidence["far_share"] = float((distance > reference.farthest).mean())
-        if len(space) >= _FEWEST:
+        if len(space) >= FEWEST_ROWS:
             evidence["spread"] = reference.spread(space)
         limit = reference.median + _MAD * reference.mad
         evidence["mad_share"] = float((distance > limit).mean())
@@ -110,7 +107,7 @@ def _scores(
         "training_high": float(mass[trained > _HIGH].sum()),
         "training_low": float(mass[trained < _LOW].sum()),
     }
-    if len(logits) < _FEWEST:
+    if len(logits) < FEWEST_ROWS:
         return found
     here = np.searchsorted(np.sort(logits), middle, side="right") / len(logits)
     found["shift"] = float(np.abs(here - weight).max())

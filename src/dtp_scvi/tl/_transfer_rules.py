@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Verdict = Literal["calls", "recalibrate", "rank_only"]
-VERDICTS: Final = ("calls", "recalibrate", "rank_only")
+VERDICTS: Final[tuple[Verdict, ...]] = ("calls", "recalibrate", "rank_only")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def judge(evidence: Mapping[str, Any], limits: Limits = LIMITS) -> tuple[Verdict
     worst = max((VERDICTS.index(verdict) for verdict, _ in found), default=0)
     # The finding that decides comes first; the others keep their order.
     order = sorted(found, key=lambda item: -VERDICTS.index(item[0]))
-    return VERDICTS[worst], [sentence for _, sentence in order]  # type: ignore[return-value]
+    return VERDICTS[worst], [sentence for _, sentence in order]
 
 
 def _findings(e: Mapping[str, Any], limits: Limits) -> Iterator[tuple[Verdict, str]]:

@@ -1,0 +1,44 @@
+"""Refuse what is not an AnnData that can be written into."""
+
+from __future__ import annotations
+
+from anndata import AnnData
+
+from dtp_scvi._validate import problem
+
+
+def check_object(adata: AnnData) -> None:
+    """
+    Raise unless this is an AnnData of its own, with rows and genes.
+
+    Parameters
+    ----------
+    adata
+        What a user passed.
+
+    Raises
+    ------
+    TypeError
+        Not an AnnData.
+    ValueError
+        No rows, no genes, or a view.
+
+    Examples
+    --------
+    >>> import anndata as ad, numpy as np
+    >>> from dtp_scvi.data import check_object
+    >>> check_object(ad.AnnData(np.ones((2, 3))))
+    """
+    if not isinstance(adata, AnnData):
+        msg = problem("an AnnData", type(adata).__name__, "Pass one modality of a MuData.")
+        raise TypeError(msg)
+    if adata.n_obs == 0 or adata.n_vars == 0:
+        msg = problem(
+            "at least one row and one gene",
+            f"{adata.n_obs:,} rows and {adata.n_vars:,} genes",
+            "Check the filter that made this object.",
+        )
+        raise ValueError(msg)
+    if adata.is_view:
+        msg = problem("an AnnData of its own", "a view", "Run adata = adata.copy() first.")
+        raise ValueError(msg)
