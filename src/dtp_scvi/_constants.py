@@ -9,6 +9,8 @@ KEY_ADDED: Final = "dtp"
 LOGIT_SUFFIX: Final = "_logit"
 SCORE_SUFFIX: Final = "_score"
 RANK_SUFFIX: Final = "_rank"
+STD_SUFFIX: Final = "_std"
+SET_SUFFIX: Final = "_set"
 CALL_SUFFIX: Final = "_call"
 
 # Written by tl.cross_validate.

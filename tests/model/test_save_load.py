@@ -93,9 +93,11 @@ def test_a_fresh_process_gives_the_same_scores(student, query, tmp_path):
 
 
 @both
-def test_the_directory_holds_two_plain_files(model, tmp_path):
+def test_the_directory_holds_plain_files(model, tmp_path):
     model.save(tmp_path / "m")
     assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
+        "card.json",
+        "card.md",
         "model.json",
         "model.safetensors",
     ]
@@ -319,7 +321,9 @@ def test_other_classes(saved):
 @pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
 def test_a_missing_file(saved, name):
     (saved / name).unlink()
-    with pytest.raises(ValueError, match=r"model.safetensors and model.json in .*; found model\."):
+    with pytest.raises(
+        ValueError, match=r"model.safetensors and model.json in .*; found card\.json, "
+    ):
         load_model(saved)
 
 

@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 
 from dtp_scvi import __version__
+from dtp_scvi.cli._audit import audit
+from dtp_scvi.cli._card import card
 from dtp_scvi.cli._demo import demo
 from dtp_scvi.cli._distill import distill
 from dtp_scvi.cli._evaluate import evaluate
+from dtp_scvi.cli._recalibrate import recalibrate
 from dtp_scvi.cli._score import score
 from dtp_scvi.cli._train import train
 
@@ -20,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, evaluate, train, distill, score):
+for command in (demo, audit, evaluate, train, distill, score, recalibrate, card):
     app.command()(command)
 
 

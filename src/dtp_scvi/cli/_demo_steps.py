@@ -122,6 +122,7 @@ def run(room: Path, sizes: Sizes, *, seed: int, verbose: bool) -> Done:
         teacher.save(room / "teacher")
     with clock.step("distil", f"Distil a student of {sizes.n_panel:,} genes"):
         student = teacher.distill(sizes.n_panel, verbose=verbose, **sizes.student)
+        student.adopt(cells.uns[CV_KEY])
         student.save(room / "student")
     with clock.step("score", "Score the new cells and the bulk cohort with the student"):
         for adata, name in ((query, "scored_cells"), (cohort, "scored_cohort")):

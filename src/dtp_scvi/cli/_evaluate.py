@@ -25,7 +25,7 @@ def evaluate(
     layer: opt.Layer = None,
     scale: opt.ScaleName = "auto",
     gmt: opt.Gmt = None,
-    folds: Annotated[int, typer.Option("--folds", min=2, help="Number of folds.")] = 5,
+    folds: opt.Folds = 5,
     leave_one_batch_out: Annotated[
         bool, typer.Option("--leave-one-batch-out", help="Hold out whole batches instead.")
     ] = False,

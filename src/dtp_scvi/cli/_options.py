@@ -61,6 +61,7 @@ Members = Annotated[
         help="Transformers to average, each stopped on another fifth of the data.",
     ),
 ]
+Folds = Annotated[int, typer.Option("--folds", min=2, help="Number of folds.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything that is random.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an earlier result of this command.")

@@ -169,6 +169,8 @@ def evaluation_content(uns: Mapping[str, Any]) -> dict[str, Any]:
         "data": {name: params[name] for name in _DATA if name in params},
         "versions": dict(params["versions"]),
     }
+    if "audit" in result:
+        content["audit"] = result["audit"].to_dict("records")
     if FIDELITY_KEY in uns:
         content["student"] = dict(uns[FIDELITY_KEY]["summary"])
     return content
@@ -178,6 +180,7 @@ def show_evaluation(uns: Mapping[str, Any]) -> None:
     """Print the tables of a cross-validation and what they rest on."""
     from dtp_scvi._constants import CV_KEY, FIDELITY_KEY
     from dtp_scvi.cli import _screen as screen
+    from dtp_scvi.cli._audit import show_audit
     from dtp_scvi.cli._describe import fidelity_text, threshold_text
 
     result = uns[CV_KEY]
@@ -197,6 +200,8 @@ def show_evaluation(uns: Mapping[str, Any]) -> None:
     if FIDELITY_KEY in uns:
         rows.append(("student", fidelity_text(uns[FIDELITY_KEY]["summary"])))
     screen.findings("On held-out rows", rows)
+    if "audit" in result:
+        show_audit(result["audit"])
     if params["optimistic"]:
         screen.say(
             "OPTIMISTIC: cells of one donor are in training and test data. "

@@ -174,8 +174,8 @@ def score_columns(adata: AnnData, key_added: str) -> pd.DataFrame:
     """Return the columns that tl.score wrote."""
     from dtp_scvi import _constants as names
 
-    suffixes = (names.LOGIT_SUFFIX, names.SCORE_SUFFIX, names.RANK_SUFFIX, names.CALL_SUFFIX)
-    columns = [f"{key_added}{suffix}" for suffix in suffixes]
+    suffixes = ("LOGIT", "SCORE", "RANK", "CALL", "STD", "SET")
+    columns = [f"{key_added}{getattr(names, f'{suffix}_SUFFIX')}" for suffix in suffixes]
     return adata.obs[[column for column in columns if column in adata.obs]]
 
 

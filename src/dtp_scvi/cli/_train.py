@@ -36,6 +36,18 @@ def train(
     target: cut.Target = None,
     fixed: cut.Fixed = None,
     negatives: cut.Negatives = None,
+    evaluate: Annotated[
+        bool,
+        typer.Option(
+            "--evaluate",
+            help="Cross-validate first; calibration, threshold and model card then rest on it.",
+        ),
+    ] = False,
+    folds: opt.Folds = 5,
+    notes: Annotated[
+        list[str] | None,
+        typer.Option("--note", help="Text for the model card, e.g. label='CD34+ blasts'."),
+    ] = None,
     seed: opt.Seed = 0,
     overwrite: opt.Overwrite = False,
     quiet: opt.Quiet = False,
@@ -58,16 +70,19 @@ def train(
 
         with new_folder(out, overwrite=overwrite, holds=MODEL_FILE) as room:
             check_file(data)  # before anything heavy is loaded
+            texts = _texts(notes or [])
             adata = read_and_set_up(data, setup)
             model = _teach(
                 adata,
                 model_arguments(gmt, members),
-                seed=seed,
-                verbose=not quiet,
-                **({} if max_epochs is None else {"max_epochs": max_epochs}),
-                **cut.threshold_arguments(
+                epochs={} if max_epochs is None else {"max_epochs": max_epochs},
+                rule=cut.threshold_arguments(
                     adata, threshold_rule, target=target, fixed=fixed, negatives=negatives
                 ),
+                notes=texts,
+                n_folds=folds if evaluate else 0,
+                seed=seed,
+                verbose=not quiet,
             )
             model.save(room, overwrite=True)
         report(model)
@@ -90,12 +105,60 @@ def read_and_set_up(data: Path, setup: dict[str, Any]) -> AnnData:
     return adata
 
 
-def _teach(adata: AnnData, arguments: dict[str, Any], **train_kwargs: Any) -> DTPTransformer:
+def _teach(
+    adata: AnnData,
+    arguments: dict[str, Any],
+    *,
+    epochs: dict[str, Any],
+    rule: dict[str, Any],
+    notes: dict[str, str],
+    n_folds: int,
+    seed: int,
+    verbose: bool,
+) -> DTPTransformer:
+    """Train a teacher; cross-validate it before, on request, and adopt the result."""
+    from dtp_scvi import tl
+    from dtp_scvi._constants import CV_KEY
+    from dtp_scvi.cli._results import show_evaluation
     from dtp_scvi.model import DTPTransformer
 
     model = DTPTransformer(adata, **arguments)
-    model.train(**train_kwargs)
+    model.describe(**notes)
+    if n_folds:
+        tl.cross_validate(
+            DTPTransformer,
+            adata,
+            n_folds=n_folds,
+            model_kwargs=arguments,
+            train_kwargs=epochs,
+            seed=seed,
+            verbose=verbose,
+            **rule,
+        )
+        show_evaluation(adata.uns)
+    model.train(seed=seed, verbose=verbose, **epochs, **rule)
+    if n_folds:
+        model.adopt(adata.uns[CV_KEY])
     return model
+
+
+def _texts(notes: list[str]) -> dict[str, str]:
+    """Read NAME=TEXT pairs; the names are checked before anything is read."""
+    from dtp_scvi._validate import problem, shorten
+    from dtp_scvi.model import NOTES
+
+    pairs = [note.partition("=") for note in notes]
+    wrong = [
+        note
+        for note, (name, sign, _) in zip(notes, pairs, strict=True)
+        if not sign or name not in NOTES
+    ]
+    if wrong:
+        msg = problem(
+            f"--note NAME=TEXT with a name of {', '.join(NOTES)}", shorten(wrong), "Mend it."
+        )
+        raise ValueError(msg)
+    return {name: text for name, _, text in pairs}
 
 
 def model_arguments(gmt: Path | None, members: int | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a user instantiates: one class a file, on ``ExpressionClassifier``."""
 
+from dtp_scvi.model._card import NOTES, ModelCard, read_card
 from dtp_scvi.model._classifier import ExpressionClassifier
 from dtp_scvi.model._load import load_model
 from dtp_scvi.model._query import Query
@@ -9,11 +10,14 @@ from dtp_scvi.model._transformer import DTPTransformer
 from dtp_scvi.model._versions import versions
 
 __all__ = [
+    "NOTES",
     "DTPStudent",
     "DTPTransformer",
     "ExpressionClassifier",
+    "ModelCard",
     "Query",
     "Registration",
     "load_model",
+    "read_card",
     "versions",
 ]

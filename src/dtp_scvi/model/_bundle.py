@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _WEIGHTS, _META = "model.safetensors", "model.json"
+_OURS = (_WEIGHTS, _META, "card.md", "card.json")
 _NEEDED = (
     "class",
     "init_params",
@@ -28,9 +29,13 @@ _NEEDED = (
     "genes",
     "threshold",
     "calibration",
+    "conformal",
     "score_reference",
     "space_reference",
     "seed",
+    "data",
+    "evaluation",
+    "notes",
     "attributes",
     "sha256",
     "sha256_meta",
@@ -66,9 +71,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise FileExistsError(msg)
     # What is replaced is deleted, so it has to be a model and nothing else.
     foreign = (
-        sorted(p.name for p in path.iterdir() if p.name not in (_WEIGHTS, _META))
-        if path.exists()
-        else []
+        sorted(p.name for p in path.iterdir() if p.name not in _OURS) if path.exists() else []
     )
     if foreign:
         msg = problem(
@@ -87,9 +90,14 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 
 
 def write_bundle(
-    path: Path, state: dict[str, torch.Tensor], meta: dict[str, Any], *, overwrite: bool
+    path: Path,
+    state: dict[str, torch.Tensor],
+    meta: dict[str, Any],
+    texts: dict[str, str],
+    *,
+    overwrite: bool,
 ) -> None:
-    """Write a model directory whole or not at all."""
+    """Write a model directory, with files of text for its readers, whole or not at all."""
     check_target(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     room = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -99,6 +107,8 @@ def write_bundle(
         meta = {"format": FORMAT, **meta, "sha256": weights_hash(state)}
         meta["sha256_meta"] = meta_hash(meta)
         (room / _META).write_text(json.dumps(meta, indent=1, allow_nan=False))
+        for name, text in texts.items():
+            (room / name).write_text(text)
         room.chmod(0o755)
         if path.exists():
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))

@@ -20,13 +20,14 @@ from dtp_scvi._scvi import (
     setup_args,
     setup_method_args,
 )
-from dtp_scvi._validate import check_one_of, check_positive_int, problem
+from dtp_scvi._validate import check_one_of, check_positive_int, problem, shorten
 from dtp_scvi.data import Scale, align_genes, gene_names, get_matrix, resolve_scale
 from dtp_scvi.model._bundle import weights_hash
+from dtp_scvi.model._card import NOTES, ModelCard, model_card
 from dtp_scvi.model._checks import classes_of
-from dtp_scvi.model._evidence import adopt_result
+from dtp_scvi.model._evidence import Evidence, adopt_result
 from dtp_scvi.model._portable import PortableModel
-from dtp_scvi.model._query import MISSING, InputOptions, Missing, Query, stream_logits
+from dtp_scvi.model._query import MISSING, InputOptions, Missing, Predicted, Query, stream_logits
 from dtp_scvi.model._registration import Registration, check_training_data, read_registration
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from dtp_scvi.data import GeneAlignment
-    from dtp_scvi.stats import Calibration, ScoreReference, SpaceReference
+    from dtp_scvi.stats import Calibration, MondrianConformal, ScoreReference, SpaceReference
 
 
 @docs.dedent
@@ -66,6 +67,15 @@ class ExpressionClassifier(PortableModel):
     calibration_
         From the log-odds of the positive class to its probability, fitted on rows that were held
         out, with their number, ECE and Brier score.
+    conformal_
+        Sets of classes for new donors, at 90 %; ``None`` where fewer than nine donors of a class
+        were held out.
+    data_
+        Size, classes, donors, scale and checksums of the training rows.
+    evaluation_
+        Metrics with intervals and baselines of an adopted cross-validation; else empty.
+    notes_
+        Texts for the model card, see :meth:`describe`.
     score_reference_, space_reference_
         Quantiles of the held-out log-odds by class, and moments of the training rows' program
         coordinates: what :func:`dtp_scvi.tl.transfer_check` compares a query with. No rows.
@@ -83,7 +93,11 @@ class ExpressionClassifier(PortableModel):
         self.positive_ = str(arguments["positive"])
         self.scale_ = str(arguments["scale"])
         self.threshold_: dict[str, Any] = {}
+        self.data_: dict[str, Any] = {}
+        self.evaluation_: dict[str, Any] = {}
+        self.notes_: dict[str, str] = {}
         self.calibration_: Calibration | None = None
+        self.conformal_: MondrianConformal | None = None
         self.score_reference_: ScoreReference | None = None
         self.space_reference_: SpaceReference | None = None
         self.seed_: int | None = None
@@ -176,6 +190,45 @@ class ExpressionClassifier(PortableModel):
             When it was not set up for this class.
         """
         return read_registration(adata, setup_args(manager_of(cls, adata).registry))
+
+    def describe(self, **notes: str) -> None:
+        """Add what no data can tell to the model card, such as how the label was defined.
+
+        Parameters
+        ----------
+        **notes
+            Texts, any of ``dtp_scvi.model.NOTES``: ``label``, ``intended_use``, ``data_source``,
+            ``population``, ``ethics``, ``licence``, ...; an empty text removes one.
+
+        Raises
+        ------
+        TypeError
+            When a name is unknown.
+
+        Examples
+        --------
+        >>> import dtp_scvi as dtp
+        >>> cells = dtp.datasets.simulate_cells(300, 200, n_donors=4)
+        >>> dtp.model.DTPTransformer.setup_anndata(cells, "state", positive="drug_tolerant")
+        >>> model = dtp.model.DTPTransformer(cells, n_programs=8)
+        >>> model.describe(label="simulated persister programme above its median")
+        >>> model.notes_["label"]
+        'simulated persister programme above its median'
+        """
+        unknown = [name for name in notes if name not in NOTES]
+        if unknown:
+            msg = problem(
+                f"any of {', '.join(NOTES)}", shorten(unknown), "Use one of these names."
+            )
+            raise TypeError(msg)
+        kept = {**self.notes_, **notes}
+        self.notes_ = {name: str(text) for name, text in kept.items() if text}
+
+    @property
+    def card_(self) -> ModelCard:
+        """What the model is, was trained on, is worth and is not: a :class:`ModelCard`."""
+        self._check_trained()
+        return model_card(self._meta(), self.id_)
 
     @property
     def id_(self) -> str:
@@ -313,9 +366,9 @@ class ExpressionClassifier(PortableModel):
         names = adata.obs_names if indices is None else adata.obs_names[indices]
         out = np.empty((len(names), len(self.classes_)))
         with progress(len(names), "predicting", verbose=verbose) as bar:
-            for rows, raw, _ in self.stream(query, indices=indices, batch_size=batch_size):
-                out[rows] = raw
-                bar.update(rows.stop - rows.start)
+            for part in self.stream(query, indices=indices, batch_size=batch_size):
+                out[part.rows] = part.logits
+                bar.update(len(part.logits))
         return pd.DataFrame(out, index=names, columns=self.classes_)
 
     @docs.dedent
@@ -358,14 +411,16 @@ class ExpressionClassifier(PortableModel):
         return pd.DataFrame(table, index=logits.index, columns=logits.columns)
 
     def adopt(self, result: Mapping[str, Any]) -> None:
-        """Take calibration and threshold from a cross-validation of the same class and data.
+        """Take calibration, sets and threshold from a cross-validation of the same class and data.
 
-        Every donor was held out there, while ``train`` holds out a part of them.
+        Every donor was held out there, while ``train`` holds out a part of them. Its metrics,
+        baselines and audit go into the model card.
 
         Parameters
         ----------
         result
-            ``adata.uns["dtp_cv"]`` after :func:`dtp_scvi.tl.cross_validate`.
+            ``adata.uns["dtp_cv"]`` after :func:`dtp_scvi.tl.cross_validate`; for a student, of
+            its teacher's class with ``distill``.
 
         Raises
         ------
@@ -375,16 +430,26 @@ class ExpressionClassifier(PortableModel):
         """
         self._check_trained()
         params = result["params"]
-        found = params["model_class"], params["positive"]
-        if found != (type(self).__name__, self.positive_):
+        column = self._column_in(result)
+        if column is None or params["positive"] != self.positive_:
             msg = problem(
                 f"a cross-validation of {type(self).__name__} for {self.positive_!r}",
-                f"one of {found[0]} for {found[1]!r}",
-                "Cross-validate this class on the same labels.",
+                f"one of {params['model_class']} for {params['positive']!r}",
+                "Cross-validate this class on the same labels; a student comes with "
+                "cross_validate(DTPTransformer, ..., distill=True).",
             )
             raise ValueError(msg)
-        adopted = adopt_result(result)
-        self.calibration_, self.score_reference_, self.threshold_ = adopted
+        evidence, self.evaluation_ = adopt_result(result, column)
+        self._take(evidence)
+
+    def _take(self, evidence: Evidence) -> None:
+        self.calibration_, self.conformal_ = evidence.calibration, evidence.conformal
+        self.score_reference_, self.threshold_ = evidence.score_reference, evidence.threshold
+
+    def _column_in(self, result: Mapping[str, Any]) -> str | None:
+        """Column of a cross-validation that holds this model's class."""
+        params = result["params"]
+        return str(params["model"]) if params["model_class"] == type(self).__name__ else None
 
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """Return the probability of the positive class for its log-odds.
@@ -412,8 +477,8 @@ class ExpressionClassifier(PortableModel):
 
     def stream(
         self, query: Query, *, indices: np.ndarray | None = None, batch_size: int | None = None
-    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Yield (rows, log-odds, program coordinates) block by block, in constant memory.
+    ) -> Iterator[Predicted]:
+        """Yield log-odds and program coordinates block by block, in constant memory.
 
         Parameters
         ----------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -11,8 +12,16 @@ from dtp_scvi._constants import FEWEST_ROWS
 from dtp_scvi._logging import warn
 from dtp_scvi._validate import problem
 from dtp_scvi.data import scale_kind
+from dtp_scvi.model._plain import plain
 from dtp_scvi.module import sparse_batch
-from dtp_scvi.stats import Calibration, ScoreReference, SpaceReference, choose_threshold
+from dtp_scvi.stats import (
+    Calibration,
+    MondrianConformal,
+    ScoreReference,
+    SpaceReference,
+    choose_threshold,
+    fewest_donors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +31,8 @@ if TYPE_CHECKING:
     from dtp_scvi.data import Scale
     from dtp_scvi.module import StudentModule, TransformerModule
 
-_STEP = 1024
+CONFORMAL_LEVEL: Final = 0.9
+_STEP: Final = 1024
 
 
 def calibrate(
@@ -39,10 +49,81 @@ def calibrate(
     return found
 
 
-def adopt_result(
-    result: Mapping[str, Any],
-) -> tuple[Calibration, ScoreReference | None, dict[str, Any]]:
-    """Calibration, score reference and threshold from a stored cross-validation."""
+def conformal_sets(
+    probability: np.ndarray, labels: np.ndarray, donors: np.ndarray | None
+) -> MondrianConformal | None:
+    """Fit sets on held-out rows; ``None`` where too few donors were held out for any promise."""
+    if donors is None:
+        return None
+    held_out = min(len(set(donors[labels])), len(set(donors[~labels])))
+    if held_out < fewest_donors(CONFORMAL_LEVEL):
+        return None
+    return MondrianConformal.fit(probability, labels, groups=donors, level=CONFORMAL_LEVEL)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """
+    What held-out rows say of a model's log-odds.
+
+    Attributes
+    ----------
+    calibration
+        From log-odds to probability.
+    conformal
+        Sets of classes, or ``None`` where too few donors were held out.
+    score_reference
+        Quantiles of the log-odds by class, or ``None`` where these would be single rows.
+    threshold
+        Threshold on the probability, as ``Threshold.to_dict`` gives it.
+    """
+
+    calibration: Calibration
+    conformal: MondrianConformal | None
+    score_reference: ScoreReference | None
+    threshold: dict[str, Any]
+
+
+def held_out_evidence(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    donors: np.ndarray | None,
+    rule: Mapping[str, Any],
+    *,
+    kind: str,
+    seed: int | None,
+) -> Evidence:
+    """
+    Fit calibration, sets, reference and threshold on held-out rows.
+
+    Parameters
+    ----------
+    logits
+        Log-odds of the positive class, by fits that have not seen the row.
+    labels
+        Whether each row is in the positive class.
+    donors
+        Donor of each row; ``None`` for fewer than two.
+    rule
+        Arguments of :func:`dtp_scvi.stats.choose_threshold`.
+    kind
+        One of ``dtp_scvi.stats.CALIBRATORS``.
+    seed
+        Seed of the intervals.
+    """
+    calibration = calibrate(logits, labels, donors, kind, seed)
+    probability = calibration.transform(logits)
+    threshold = choose_threshold(labels, probability, groups=donors, seed=seed, **rule)
+    return Evidence(
+        calibration,
+        conformal_sets(probability, labels, donors),
+        score_reference(logits, labels, donors),
+        threshold.to_dict(),
+    )
+
+
+def adopt_result(result: Mapping[str, Any], column: str) -> tuple[Evidence, dict[str, Any]]:
+    """Evidence and evaluation from a stored cross-validation, for the model of one column."""
     params, rule = result["params"], result["threshold"]
     if rule["rule"] == "fpr":
         msg = problem(
@@ -51,19 +132,21 @@ def adopt_result(
             "Pass the threshold rule to train(); its negatives are not stored with the result.",
         )
         raise ValueError(msg)
-    logits = np.asarray(result["scores"][params["model"]], dtype=np.float64)
-    labels = np.asarray(result["label"], dtype=bool)
     named = np.asarray(result["group"]).astype(str)
-    donors = named if len(set(named)) > 1 else None
-    seed = int(params.get("seed", 0))
-    calibration = calibrate(logits, labels, donors, "platt", seed)
     extra: dict[str, Any] = {"target": float(rule["target"])} if "target" in rule else {}
     if rule["rule"] == "fixed":
         extra = {"fixed": float(rule["value"])}
-    threshold = choose_threshold(
-        labels, calibration.transform(logits), rule=rule["rule"], groups=donors, seed=seed, **extra
+    evidence = held_out_evidence(
+        np.asarray(result["scores"][column], dtype=np.float64),
+        np.asarray(result["label"], dtype=bool),
+        named if len(set(named)) > 1 else None,
+        {"rule": str(rule["rule"]), **extra},
+        kind="platt",
+        seed=int(params.get("seed", 0)),
     )
-    return calibration, score_reference(logits, labels, donors), threshold.to_dict()
+    tables = ("metrics", "differences", "audit")
+    found = {name: result[name].to_dict("records") for name in tables if name in result}
+    return evidence, plain({"column": column, **found, "params": params})
 
 
 def score_reference(

@@ -12,11 +12,12 @@ from scvi.model.base import BaseModelClass
 from dtp_scvi._constants import RESEARCH_USE
 from dtp_scvi._scvi import setup_args
 from dtp_scvi._validate import problem
-from dtp_scvi.model._bundle import read_meta, read_weights, write_bundle
+from dtp_scvi.model._bundle import read_meta, read_weights, weights_hash, write_bundle
+from dtp_scvi.model._card import model_card
 from dtp_scvi.model._checks import check_same_classes, check_same_genes, classes_of
 from dtp_scvi.model._plain import plain
 from dtp_scvi.model._versions import versions
-from dtp_scvi.stats import Calibration, ScoreReference, SpaceReference
+from dtp_scvi.stats import Calibration, MondrianConformal, ScoreReference, SpaceReference
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _EVIDENCE: Final[dict[str, Any]] = {
     "calibration": Calibration,
+    "conformal": MondrianConformal,
     "score_reference": ScoreReference,
     "space_reference": SpaceReference,
 }
@@ -40,9 +42,13 @@ class PortableModel(BaseModelClass):
     genes_: np.ndarray
     threshold_: dict[str, Any]
     calibration_: Calibration | None
+    conformal_: MondrianConformal | None
     score_reference_: ScoreReference | None
     space_reference_: SpaceReference | None
     seed_: int | None
+    data_: dict[str, Any]
+    evaluation_: dict[str, Any]
+    notes_: dict[str, str]
 
     _saved: ClassVar[tuple[str, ...]] = ()
     """Attributes, JSON-able, that a subclass saves beside the common ones."""
@@ -73,9 +79,13 @@ class PortableModel(BaseModelClass):
                 "genes": self.genes_,
                 "threshold": self.threshold_,
                 "calibration": _stored(self.calibration_),
+                "conformal": _stored(self.conformal_),
                 "score_reference": _stored(self.score_reference_),
                 "space_reference": _stored(self.space_reference_),
                 "seed": self.seed_,
+                "data": self.data_,
+                "evaluation": self.evaluation_,
+                "notes": self.notes_,
                 "attributes": {name: getattr(self, name) for name in self._saved},
             }
         )
@@ -86,9 +96,9 @@ class PortableModel(BaseModelClass):
         return fields[REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"]
 
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
-        """Write ``model.safetensors`` and ``model.json`` into a new directory.
+        """Write weights, settings and the model card into a new directory.
 
-        The directory appears whole or not at all. It holds weights, gene names, settings and
+        Files: ``model.safetensors``, ``model.json``, ``card.md``, ``card.json``. The directory appears whole or not at all. It holds weights, gene names, settings and
         summary numbers; no cell, no donor and no pickle.
 
         Parameters
@@ -107,7 +117,10 @@ class PortableModel(BaseModelClass):
         """
         self._check_trained()
         path = Path(dir_path)
-        write_bundle(path, self.module.state_dict(), self._meta(), overwrite=overwrite)
+        state, meta = self.module.state_dict(), self._meta()
+        card = model_card(meta, weights_hash(state)[:12])
+        texts = {"card.md": card.to_markdown(), "card.json": card.to_json()}
+        write_bundle(path, state, meta, texts, overwrite=overwrite)
 
     @classmethod
     def load(cls, dir_path: str | Path, adata: AnnData | None = None) -> Self:
@@ -160,6 +173,8 @@ class PortableModel(BaseModelClass):
         self.module.load_state_dict(state)
         self.module.eval()
         self.threshold_, self.seed_ = meta["threshold"], meta["seed"]
+        self.data_, self.evaluation_ = meta["data"], meta["evaluation"]
+        self.notes_ = meta["notes"]
         for name, kind in _EVIDENCE.items():
             entries = meta[name]
             setattr(self, f"{name}_", None if entries is None else kind.from_dict(entries))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -83,20 +83,42 @@ class Query:
         )
 
 
+class Predicted(NamedTuple):
+    """
+    What a model puts out for the rows of one block.
+
+    Attributes
+    ----------
+    rows
+        Where they lie in the query.
+    logits
+        Log-odds of each class against the others, (n_rows, n_classes).
+    space
+        Program coordinates, (n_rows, n_space).
+    members
+        Log-odds by each member of an ensemble, (n_rows, n_members, n_classes); else ``None``.
+    """
+
+    rows: slice
+    logits: np.ndarray
+    space: np.ndarray
+    members: np.ndarray | None
+
+
 def stream_logits(
     module: StudentModule | TransformerModule,
     query: Query,
     *,
     indices: np.ndarray | None = None,
     batch_size: int | None = None,
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Yield (rows, log-odds of each class, program space) block by block, in constant memory."""
+) -> Iterator[Predicted]:
+    """Yield what the module puts out, block by block, in constant memory."""
     module.eval()
     device, observed = module.device, query.observed
     if observed is not None:
         observed = observed.to(device)
 
-    def predict(block: Block) -> list[tuple[slice, np.ndarray, np.ndarray]]:
+    def predict(block: Block) -> list[Predicted]:
         # Inference mode belongs to a thread, and blocks are predicted where they are read.
         with torch.inference_mode():
             n_rows, out = block.matrix.shape[0], []
@@ -110,11 +132,19 @@ def stream_logits(
                 logits = one_against_rest(raw.double()).cpu().numpy()
                 first = block.rows.start + start
                 here = slice(first, first + len(logits))
-                out.append((here, logits, found["space"].cpu().numpy()))
+                members = _odds_of_members(found.get("members"))
+                out.append(Predicted(here, logits, found["space"].cpu().numpy(), members))
         return out
 
     for parts in query.blocks(indices=indices, then=predict, start=torch_share(N_READERS)):
         yield from parts
+
+
+def _odds_of_members(raw: torch.Tensor | None) -> np.ndarray | None:
+    if raw is None:
+        return None
+    odds = one_against_rest(raw.flatten(0, 1).double())
+    return odds.unflatten(0, raw.shape[:2]).cpu().numpy()
 
 
 def to_device(batch: SparseBatch, device: torch.device) -> SparseBatch:

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from dtp_scvi._constants import STUDENT, TEACHER
 from dtp_scvi._docs import docs
 from dtp_scvi._scvi import init_params
 from dtp_scvi._validate import check_positive_int, check_range, problem
 from dtp_scvi.data import Scale, draw_rows, scale_kind
 from dtp_scvi.model._checks import check_same_genes
 from dtp_scvi.model._classifier import ExpressionClassifier
+from dtp_scvi.model._data_summary import describe_data
 from dtp_scvi.model._evidence import space_reference
 from dtp_scvi.model._imitation import imitation_rows
 from dtp_scvi.model._training_data import TrainingData, read_training_data
@@ -33,7 +35,7 @@ from dtp_scvi.train import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
 
@@ -267,6 +269,10 @@ class DTPStudent(ExpressionClassifier):
             given.codes,
             given.donors,
         )
+        # A promise of coverage holds for the scores that it was fitted on, not for an imitation.
+        self.conformal_ = None
+        self.data_, self.evaluation_ = describe_data(self, given), {}
+        self.notes_ = {**teacher.notes_, **self.notes_}
         self.seed_, self.train_rows_ = seed, given.which
         self.fidelity_ = self._measure(data, held_out, given.inner.unit)
         self.is_trained_ = True
@@ -278,6 +284,10 @@ class DTPStudent(ExpressionClassifier):
         teacher = DTPTransformer(self.adata)
         teacher.train(indices=indices, **kwargs)
         return teacher
+
+    def _column_in(self, result: Mapping[str, Any]) -> str | None:
+        distilled = STUDENT in result["scores"] and result["params"]["model"] == TEACHER
+        return STUDENT if distilled else super()._column_in(result)
 
     def _check_teacher(self, teacher: DTPTransformer) -> None:
         teacher._check_trained()

@@ -18,13 +18,14 @@ from dtp_scvi.data import Scale, coexpression_programs, draw_rows, read_gmt, sca
 from dtp_scvi.model._arguments import check_architecture, class_weights
 from dtp_scvi.model._checks import check_same_genes
 from dtp_scvi.model._classifier import ExpressionClassifier
-from dtp_scvi.model._evidence import calibrate, score_reference, space_reference
+from dtp_scvi.model._data_summary import describe_data
+from dtp_scvi.model._evidence import held_out_evidence, space_reference
 from dtp_scvi.model._explain import gene_embedding, program_attention
 from dtp_scvi.model._programs import match_programs
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.model._training_data import TrainingData, read_training_data, rule_arguments
 from dtp_scvi.module import TransformerModule, one_against_rest, sorted_columns
-from dtp_scvi.stats import CALIBRATORS, choose_threshold
+from dtp_scvi.stats import CALIBRATORS
 from dtp_scvi.train import (
     Axes,
     InnerFolds,
@@ -334,6 +335,13 @@ class DTPTransformer(ExpressionClassifier):
         once = linear.weight[basis.order] * basis.first[:, None]
         self.module.linear_weight.copy_(torch.from_numpy(once))
         self.module.linear_bias.copy_(torch.from_numpy(linear.bias))
+        n_members = self._architecture["n_members"]
+        if n_members > 1:
+            which = np.arange(n_members) % len(linear.fold_bias)
+            folds = linear.fold_weight[which][:, basis.order] * basis.first[:, None]
+            flat = np.ascontiguousarray(folds.transpose(1, 0, 2)).reshape(len(basis.order), -1)
+            self.module.fold_weight.copy_(torch.from_numpy(flat))
+            self.module.fold_bias.copy_(torch.from_numpy(linear.fold_bias[which].ravel()))
         self.module.class_weight.copy_(torch.from_numpy(weight.astype(np.float32)))
 
     @torch.no_grad()
@@ -371,20 +379,17 @@ class DTPTransformer(ExpressionClassifier):
             groups = None
         if "negatives" in rule_kwargs:
             rule_kwargs["negatives"] = rule_kwargs["negatives"][rows]
-        self.calibration_ = calibrate(logits, labels, groups, calibration, self.seed_)
-        self.score_reference_ = score_reference(logits, labels, groups)
+        rule_kwargs = {"rule": rule, **rule_kwargs}
+        self._take(
+            held_out_evidence(
+                logits, labels, groups, rule_kwargs, kind=calibration, seed=self.seed_
+            )
+        )
         self.space_reference_ = space_reference(
             self.module, given.matrix, given.total, given.scale, given.codes, donors
         )
-        threshold = choose_threshold(
-            labels,
-            self.calibrated(logits),
-            rule=rule,
-            groups=groups,
-            seed=self.seed_,
-            **rule_kwargs,
-        )
-        self.threshold_ = threshold.to_dict()
+        # What an earlier fit was worth does not carry over.
+        self.data_, self.evaluation_ = describe_data(self, given), {}
         self.protocol_ = {
             "held_out": inner.unit,
             "n_folds": len(inner.folds),

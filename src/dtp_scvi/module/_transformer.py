@@ -126,6 +126,10 @@ class TransformerModule(BaseModuleClass):
         self.register_buffer("linear_weight", torch.zeros(n_columns, self.n_outputs))
         self.register_buffer("linear_bias", torch.zeros(self.n_outputs))
         self.register_buffer("member_scale", torch.zeros(n_members))
+        # An ensemble keeps for each member the linear part that has not seen what it held out.
+        kept = n_members if n_members > 1 else 0
+        self.register_buffer("fold_weight", torch.zeros(n_columns, kept * self.n_outputs))
+        self.register_buffer("fold_bias", torch.zeros(kept * self.n_outputs))
         self.register_buffer("class_weight", torch.ones(n_classes))
         self.register_buffer("importance", torch.zeros(n_genes))
 
@@ -143,14 +147,18 @@ class TransformerModule(BaseModuleClass):
             member.tokens.programs.copy_(torch.from_numpy(programs))
             member.tokens.mean.copy_(self.mean)
 
-    def projection(self, members: list[int]) -> Tensor:
+    def _linear(self, *, folds: bool) -> tuple[Tensor, Tensor]:
+        """Return weights and bias of the linear part, those of the folds beside them on request."""
+        if not folds:
+            return self.linear_weight, self.linear_bias
+        weight = torch.cat([self.linear_weight, self.fold_weight], dim=1)
+        return weight, torch.cat([self.linear_bias, self.fold_bias])
+
+    def projection(self, members: list[int], *, folds: bool = False) -> Tensor:
         """Lay linear and token weights side by side, by gene: (n_genes, n_outputs + M·K·r)."""
         n_genes, n_columns = len(self.importance), len(self.order)
-        parts = [
-            self.mean.new_zeros(n_genes, self.n_outputs).index_add_(
-                0, self.order, self.linear_weight
-            )
-        ]
+        linear, _ = self._linear(folds=folds)
+        parts = [linear.new_zeros(n_genes, linear.shape[1]).index_add_(0, self.order, linear)]
         column = torch.arange(n_columns, device=self.mean.device)
         for m in members:
             tokens = self.members[m].tokens
@@ -163,18 +171,28 @@ class TransformerModule(BaseModuleClass):
         return torch.cat(parts, dim=1)
 
     def row_sums(
-        self, tensors: SparseBatch, members: list[int], observed: Tensor | None = None
+        self,
+        tensors: SparseBatch,
+        members: list[int],
+        observed: Tensor | None = None,
+        *,
+        folds: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return linear outputs and each member's coordinates of rows in the order of genes."""
+        """Return linear outputs and each member's coordinates of rows in the order of genes.
+
+        With ``folds`` the linear outputs of the members' own fits follow those of the whole.
+        """
         values = log_normalize(
             tensors["values"], tensors["offsets"].diff().long(), tensors["total"], tensors["kind"]
         )
-        weight = self.projection(members)
-        sums = SparseBagSum.apply(weight, values, tensors["columns"], tensors["offsets"])
+        sums = SparseBagSum.apply(
+            self.projection(members, folds=folds), values, tensors["columns"], tensors["offsets"]
+        )
         seen = None if observed is None else observed[self.order]
         centre = self.mean if seen is None else self.mean * seen
-        linear = self.linear_bias + sums[:, : self.n_outputs] - centre @ self.linear_weight
-        parts = sums[:, self.n_outputs :].chunk(max(1, len(members)), dim=1)
+        weight, bias = self._linear(folds=folds)
+        linear = bias + sums[:, : len(bias)] - centre @ weight
+        parts = sums[:, len(bias) :].chunk(max(1, len(members)), dim=1)
         coordinates = [
             self.members[m].tokens.coordinates(part.unflatten(1, (self.n_programs, -1)), seen)
             for m, part in zip(members, parts, strict=False)
@@ -207,12 +225,15 @@ class TransformerModule(BaseModuleClass):
         """Return the raw linear and residual outputs, each (n_rows, n_outputs), and the space.
 
         The space holds the program coordinates of the first member, (n_rows, n_programs ·
-        n_components). Rows hold the genes in the model's order, one bag a row; ``observed`` is a
+        n_components). Of an ensemble ``members`` holds what each member alone puts out with the
+        linear part that has not seen the rows it held out, (n_rows, n_members, n_outputs). Rows hold the genes in the model's order, one bag a row; ``observed`` is a
         mask over genes.
         """
         live = self.live_members
         members = sorted({0, *live})
-        linear, coordinates = self.row_sums(tensors, members, observed)
+        linear, coordinates = self.row_sums(tensors, members, observed, folds=True)
+        linear, folds = linear[:, : self.n_outputs], linear[:, self.n_outputs :]
+        alone = folds.unflatten(1, (-1, self.n_outputs)).clone() if folds.shape[1] else None
         residual = torch.zeros_like(linear)
         for m, part in zip(members, coordinates, strict=True):
             if m not in live:
@@ -221,11 +242,14 @@ class TransformerModule(BaseModuleClass):
             # Pieces whose activations stay in the cache; larger ones take half as long again.
             raw = torch.cat([net.from_coordinates(piece) for piece in part.split(_PIECE)])
             residual = residual + self.member_scale[m] * raw
-        return {
+            if alone is not None:
+                alone[:, m] += self.member_scale[m] * raw
+        out = {
             "linear": linear,
             "residual": residual / len(self.members),
             "space": coordinates[0].flatten(1),
         }
+        return out if alone is None else out | {"members": alone}
 
     def raw_logits(self, tensors: SparseBatch, observed: Tensor | None = None) -> Tensor:
         """Return the raw outputs of the whole model, (n_rows, n_outputs)."""

@@ -13,6 +13,27 @@ if TYPE_CHECKING:
 INDETERMINATE: Final = "indeterminate"
 
 
+def as_sets(inside: np.ndarray, positive: str, *, withheld: bool) -> pd.Categorical:
+    """
+    Name the set of classes of each row.
+
+    Parameters
+    ----------
+    inside
+        Whether the other class and the positive class are in the set, bool, (n_rows, 2).
+    positive
+        Name of the positive class.
+    withheld
+        Write no set.
+
+    Returns
+    -------
+    Categories: "neither", "not <class>", the positive class, "either".
+    """
+    codes = np.full(len(inside), -1) if withheld else inside @ np.array([1, 2])
+    return pd.Categorical.from_codes(codes, ["neither", f"not {positive}", positive, "either"])
+
+
 def called(
     probability: np.ndarray, threshold: Mapping[str, Any], positive: str, *, withheld: bool
 ) -> pd.Categorical:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dtp_scvi import pp
 from dtp_scvi._constants import CV_KEY, FIDELITY_KEY, STUDENT, TEACHER
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_key, check_positive_int, problem, shorten
@@ -44,6 +45,7 @@ def cross_validate(
     train_kwargs: Mapping[str, Any] | None = None,
     threshold_rule: str = "youden",
     threshold_kwargs: Mapping[str, Any] | None = None,
+    audit: bool = True,
     n_boot: int = 200,
     seed: int | None = 0,
     key_added: str = CV_KEY,
@@ -90,6 +92,8 @@ def cross_validate(
     threshold_kwargs
         ``target``, ``fixed`` or ``negatives`` of :func:`dtp_scvi.stats.choose_threshold`;
         ``negatives`` may be a boolean column of ``adata.obs``.
+    audit
+        Also run :func:`dtp_scvi.pp.audit` on labels, donors and batches.
     n_boot
         Resamples for intervals.
     %(seed)s
@@ -108,7 +112,10 @@ def cross_validate(
         ``calibration`` (fitted to all held-out log-odds), ``roc``, ``pr``, ``reliability``,
         ``scores`` and ``probabilities`` (held-out log-odds and probabilities, rows x models),
         ``label`` (bool), ``fold`` (int), ``group`` (donor),
-        ``folds`` (sizes and thresholds), ``params`` (protocol, seeds, versions, warnings, time).
+        ``folds`` (sizes and thresholds), ``audit`` (its findings),
+        ``params`` (protocol, seeds, versions, warnings, time).
+    ``uns["dtp_audit"]``
+        What :func:`dtp_scvi.pp.audit` writes, unless it was left out.
     ``uns["dtp_fidelity"]``
         With ``distill``: ``table`` (teacher and student logits), ``summary`` (spearman, pearson,
         agreement, kappa with intervals), the median thresholds of the folds as logits, ``params``.
@@ -174,6 +181,8 @@ def cross_validate(
     fidelity = None
     if task.distill is not None:
         fidelity = fidelity_result(task, plan, found, result["params"], n_boot=n_boot, seed=seed)
+    if audit:
+        result["audit"] = _audit(adata, reg, seed)
     adata.uns[key_added] = result
     if fidelity is not None:
         adata.uns[FIDELITY_KEY] = fidelity
@@ -188,6 +197,20 @@ def _check_class(model_cls: Any) -> None:
             "Pass the class first, then the AnnData that was set up for it.",
         )
         raise TypeError(msg)
+
+
+def _audit(adata: AnnData, reg: Registration, seed: int | None) -> pd.DataFrame:
+    # Set-up has refused a batch that determines the label, or was told to accept it.
+    return pp.audit(
+        adata,
+        reg.labels_key,
+        donor_key=reg.donor_key,
+        batch_keys=() if reg.batch_key is None else (reg.batch_key,),
+        layer=reg.layer,
+        positive=reg.positive,
+        allow_confounded=True,
+        seed=seed,
+    )
 
 
 def _check_negatives(rule: Mapping[str, Any], plan: Plan) -> None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from dtp_scvi._constants import CALL_SUFFIX, FEWEST_ROWS, KEY_ADDED, LOGIT_SUFFIX, SCORE_SUFFIX
+from dtp_scvi._constants import (
+    CALL_SUFFIX,
+    FEWEST_ROWS,
+    KEY_ADDED,
+    LOGIT_SUFFIX,
+    SCORE_SUFFIX,
+    SET_SUFFIX,
+    STD_SUFFIX,
+)
 from dtp_scvi._docs import docs
 from dtp_scvi._labels import label_text, text_column
 from dtp_scvi._logging import warn
@@ -84,6 +92,8 @@ def recalibrate(
     -------
     Nothing. ``adata.obs["dtp_score"]`` and ``adata.obs["dtp_call"]`` are written anew, and
     ``adata.uns["dtp"]["recalibration"]`` says how, for each group: method, numbers, threshold.
+    With new probabilities, ``obs["dtp_std"]`` and ``obs["dtp_set"]``, which belong to the old
+    ones, are removed.
 
     Raises
     ------
@@ -340,6 +350,10 @@ def _write(
     if len(details) == 1:
         found |= {name: value for name, value in details[0].items() if isinstance(value, dict)}
     record["recalibration"] = found
+    if method != "negatives":
+        # Spread and sets belong to the probabilities of before.
+        stale = [f"{key}{STD_SUFFIX}", f"{key}{SET_SUFFIX}"]
+        adata.obs.drop(columns=stale, inplace=True, errors="ignore")
     cuts = table["threshold"]
     said = f"{cuts.min():.3f}" if len(cuts) == 1 else f"{cuts.min():.3f} to {cuts.max():.3f}"
     # Never silent: the probabilities and calls of before are gone.

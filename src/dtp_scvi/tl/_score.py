@@ -14,22 +14,25 @@ from dtp_scvi._constants import (
     RANK_SUFFIX,
     RESEARCH_USE,
     SCORE_SUFFIX,
+    SET_SUFFIX,
     SIMULATION_KEY,
+    STD_SUFFIX,
 )
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import logger, warn
 from dtp_scvi._validate import check_one_of, check_range, near_matches, problem
 from dtp_scvi.model import load_model, versions
-from dtp_scvi.tl._calls import called
-from dtp_scvi.tl._transfer_check import MOST_ROWS, donors_of, positive_logits, report
+from dtp_scvi.tl._calls import as_sets, called
+from dtp_scvi.tl._predict import MOST_ROWS, predict
+from dtp_scvi.tl._transfer_check import donors_of, report
 from dtp_scvi.tl._transfer_rules import VERDICTS
 
 if TYPE_CHECKING:
-    import numpy as np
     from anndata import AnnData
     from mudata import MuData
 
     from dtp_scvi.model import ExpressionClassifier, Query
+    from dtp_scvi.tl._predict import Prediction
 
 _WARN_COVERAGE = 0.8
 
@@ -100,6 +103,16 @@ def score(
         Name of the positive class where the score reaches the model's threshold, else
         ``"not <class>"``; ``"indeterminate"`` where it lies within the threshold's interval;
         categorical. All missing where the verdict is ``rank_only``.
+    ``adata.obs["dtp_std"]``
+        Standard deviation of the probability over the members of a teacher with ``n_members`` of
+        two or more, float64; each member left another part of the donors out. How far the score
+        depends on the training donors and the seed, not how likely it is to be right.
+    ``adata.obs["dtp_set"]``
+        The classes that can't be excluded: the positive class, "not <class>", "either" or
+        "neither"; categorical. Of the cells of a class in a new donor, the set holds the class
+        for the promised share, see :class:`dtp_scvi.stats.MondrianConformal`. Only of models that
+        have held out enough donors, see :meth:`dtp_scvi.model.DTPTransformer.adopt`; all missing
+        unless the verdict is ``calls``.
     ``adata.uns["dtp"]``
         Model class and id, versions, threshold with rule and interval, calibration, coverage
         (plain and weighted by importance), the gene report, scale found, seed; the verdict with
@@ -152,7 +165,7 @@ def score(
             f"{alignment.coverage:.0%}, weighted by importance {weighted:.0%}). Missing genes: "
             f"{missing}."
         )
-    logit, space = positive_logits(
+    predicted = predict(
         model,
         query,
         adata.n_obs,
@@ -166,8 +179,8 @@ def score(
     record["simulated"] = SIMULATION_KEY in adata.uns
     if transfer != "skip":
         override = None if transfer == "check" else transfer
-        record["transfer"] = report(model, query, logit, space, donors, override)
-    _write(adata, key_added, logit, model, record)
+        record["transfer"] = report(model, query, predicted, donors, override)
+    _write(adata, key_added, predicted, model, record)
 
 
 def _one_modality(adata: AnnData | MuData, mod: str | None) -> AnnData:
@@ -199,6 +212,7 @@ def _record(
         "positive": model.positive_,
         "versions": versions(),
         "threshold": dict(model.threshold_),
+        "conformal": {} if model.conformal_ is None else model.conformal_.to_dict(),
         "calibration": {} if model.calibration_ is None else model.calibration_.to_dict(),
         "coverage": query.alignment.coverage,
         "weighted_coverage": weighted,
@@ -216,10 +230,11 @@ def _record(
 def _write(
     adata: AnnData,
     key: str,
-    logit: np.ndarray,
+    predicted: Prediction,
     model: ExpressionClassifier,
     record: dict[str, Any],
 ) -> None:
+    logit = predicted.logits
     probability = model.calibrated(logit)
     verdict = record.get("transfer", {}).get("verdict", "calls")
     record["probability_holds"] = verdict == "calls" and "transfer" in record
@@ -229,4 +244,13 @@ def _write(
     adata.obs[f"{key}{CALL_SUFFIX}"] = called(
         probability, record["threshold"], model.positive_, withheld=verdict == "rank_only"
     )
+    # What an earlier model left under this name does not belong to the new score.
+    for suffix in (STD_SUFFIX, SET_SUFFIX):
+        adata.obs.drop(columns=f"{key}{suffix}", inplace=True, errors="ignore")
+    if predicted.spread is not None:
+        adata.obs[f"{key}{STD_SUFFIX}"] = predicted.spread
+    if model.conformal_ is not None:
+        adata.obs[f"{key}{SET_SUFFIX}"] = as_sets(
+            model.conformal_.predict(probability), model.positive_, withheld=verdict != "calls"
+        )
     adata.uns[key] = record

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from dtp_scvi._constants import KEY_ADDED
 from dtp_scvi._docs import docs
 from dtp_scvi._labels import text_column
-from dtp_scvi._logging import progress, warn
+from dtp_scvi._logging import warn
 from dtp_scvi._validate import check_one_of
-from dtp_scvi.data import draw_rows
 from dtp_scvi.model import load_model
+from dtp_scvi.tl._predict import predict
 from dtp_scvi.tl._transfer_evidence import collect
 from dtp_scvi.tl._transfer_rules import VERDICTS, judge
 
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from dtp_scvi.model import ExpressionClassifier, Query
-
-
-# Rows whose program coordinates are kept for the comparison: 10 MB.
-MOST_ROWS: Final = 100_000
+    from dtp_scvi.tl._predict import Prediction
 
 
 @docs.dedent
@@ -112,10 +109,8 @@ def transfer_check(
     query = model.prepare(
         adata, layer=layer, gene_key=gene_key, scale=scale, missing=missing, min_coverage=0.0
     )
-    logits, space = positive_logits(
-        model, query, adata.n_obs, batch_size=batch_size, verbose=verbose
-    )
-    found = report(model, query, logits, space, donors, override)
+    predicted = predict(model, query, adata.n_obs, batch_size=batch_size, verbose=verbose)
+    found = report(model, query, predicted, donors, override)
     adata.uns[key_added] = {**adata.uns.get(key_added, {}), "transfer": found}
     return found
 
@@ -125,44 +120,17 @@ def donors_of(adata: AnnData, donor_key: str | None) -> np.ndarray | None:
     return None if donor_key is None else text_column(adata.obs, donor_key, "donor_key")
 
 
-def positive_logits(
-    model: ExpressionClassifier,
-    query: Query,
-    n_rows: int,
-    *,
-    batch_size: int | None,
-    verbose: bool,
-    n_space: int = MOST_ROWS,
-) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Log-odds of the positive class of every row, and program coordinates of at most ``n_space``.
-
-    These are of all rows, or of a fixed random sample, so that memory stays bounded.
-    """
-    positive = model.classes_.index(model.positive_)
-    logits, parts = np.empty(n_rows), []
-    chosen = np.zeros(n_rows, dtype=bool)
-    if n_space:
-        chosen[draw_rows(n_rows, None, n_space, np.random.default_rng(0))] = True
-    with progress(n_rows, "scoring", verbose=verbose) as bar:
-        for rows, values, coordinates in model.stream(query, batch_size=batch_size):
-            logits[rows] = values[:, positive]
-            if n_space:
-                parts.append(coordinates[chosen[rows]])
-            bar.update(rows.stop - rows.start)
-    return logits, np.concatenate(parts) if parts else np.empty((0, 0), dtype=np.float32)
-
-
 def report(
     model: ExpressionClassifier,
     query: Query,
-    logits: np.ndarray,
-    space: np.ndarray,
+    predicted: Prediction,
     donors: np.ndarray | None,
     override: str | None,
 ) -> dict[str, Any]:
     """Collect the evidence, judge it, warn unless calls hold; only what h5ad can store."""
-    evidence = collect(model, query, logits, space, groups=donors, seed=model.seed_ or 0)
+    evidence = collect(
+        model, query, predicted.logits, predicted.space, groups=donors, seed=model.seed_ or 0
+    )
     found, reasons = judge(evidence)
     verdict = found if override is None else override
     if verdict != "calls":

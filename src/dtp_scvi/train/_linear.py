@@ -29,6 +29,10 @@ class LinearFit:
     """Weight of each gene on log-normalised expression, (n_genes, n_outputs)."""
     bias: np.ndarray
     """Raw output at the training mean, (n_outputs,)."""
+    fold_weight: np.ndarray
+    """Weights of the fits that left one fold out, (n_folds, n_genes, n_outputs)."""
+    fold_bias: np.ndarray
+    """Raw outputs of these at the training mean, (n_folds, n_outputs)."""
     out_of_fold: np.ndarray
     """Raw outputs of cells by models that have not seen their fold, (n_cells, n_outputs)."""
     C: float
@@ -63,22 +67,25 @@ def fit_linear(
     scores = axes.scores(X).astype(np.float64)
     n_outputs = 1 if len(class_weight) == 2 else len(class_weight)
     losses: dict[float, float] = {}
-    best: tuple[float, float, np.ndarray] = (np.inf, _C_GRID[0], np.empty(0))
+    best: tuple[float, float, np.ndarray, list[np.ndarray]] = (np.inf, 0.0, np.empty(0), [])
     weight = class_weight[codes]
     models = {C: LogisticRegression(C=C, max_iter=_MAX_ITER, warm_start=True) for C in _C_GRID}
     for C, model in models.items():
-        raw = np.zeros((len(codes), n_outputs))
+        raw, fitted = np.zeros((len(codes), n_outputs)), []
         for train, test in folds:
             model.fit(scores[train], codes[train], sample_weight=weight[train])
             raw[test] = model.decision_function(scores[test]).reshape(len(test), -1)
+            fitted.append(np.vstack([model.coef_.T, model.intercept_]))
         losses[C] = _log_loss(raw, codes, weight)
         if losses[C] < best[0]:
-            best = (losses[C], C, raw)
-    _, C, out_of_fold = best
+            best = (losses[C], C, raw, fitted)
+    _, C, out_of_fold, fitted = best
     model = LogisticRegression(C=C, max_iter=_MAX_ITER).fit(scores, codes, sample_weight=weight)
     return LinearFit(
         (axes.loadings @ model.coef_.T).astype(np.float32),
         model.intercept_.astype(np.float32),
+        np.stack([axes.loadings @ fold[:-1] for fold in fitted]).astype(np.float32),
+        np.stack([fold[-1] for fold in fitted]).astype(np.float32),
         out_of_fold.astype(np.float32),
         float(C),
         losses,

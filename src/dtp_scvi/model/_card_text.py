@@ -1,0 +1,178 @@
+"""A model card as a page of Markdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_SHOWN = ("auroc", "auprc", "brier", "ece", "mcc")
+_UNFILLED = "*not filled in*"
+
+
+def as_markdown(card: Mapping[str, Any]) -> str:
+    """
+    Lay out a card.
+
+    Parameters
+    ----------
+    card
+        What ``ModelCard.to_dict`` returns.
+    """
+    title = card["notes"].get("title") or f"{card['model']['class']} {card['model']['id']}"
+    parts = [
+        f"# {title}",
+        f"**{card['research_use']}**",
+        *_section("Limits", [f"- {sentence}" for sentence in card["limits"]]),
+        *_section("What it is", _model(card)),
+        *_section("What it was trained on", _data(card["data"])),
+        *_section("Audit of the training data", _audit(card["audit"])),
+        *_section("What it is worth", _evaluation(card["evaluation"])),
+        *_section("Calibration and threshold", _calibration(card)),
+        *_section("What a query needs", _inputs(card)),
+        *_section("TRIPOD+AI", _tripod(card["tripod"])),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(heading: str, lines: Sequence[str]) -> list[str]:
+    return [f"## {heading}", "\n".join(lines)]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(_cell(value) for value in line) + " |" for line in lines]
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _range(entry: Mapping[str, Any]) -> str:
+    low, high = entry.get("low"), entry.get("high")
+    value = _number(entry["value"])
+    return value if low is None else f"{value} [{_number(low)}, {_number(high)}]"
+
+
+def _model(card: Mapping[str, Any]) -> list[str]:
+    model, label = card["model"], card["label"]
+    rows = [
+        ("class", model["class"]),
+        ("id", model["id"]),
+        ("genes", f"{model['n_genes']:,}"),
+        ("positive class", f"{label['positive']} (obs[{label['labels_key']!r}])"),
+        ("classes", ", ".join(label["classes"])),
+        ("definition of the label", label["definition"] or _UNFILLED),
+        ("intended use", card["notes"].get("intended_use") or _UNFILLED),
+        ("seed", model["seed"]),
+        ("versions", ", ".join(f"{name} {v}" for name, v in model["versions"].items())),
+    ]
+    return _table(("", ""), rows + [(key, value) for key, value in _protocol(card)])
+
+
+def _protocol(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    protocol = card["protocol"]
+    if "member_scale" in protocol:
+        kept = ", ".join(f"{scale:.0%}" for scale in protocol["member_scale"])
+        yield "residual kept, by member", kept
+        yield (
+            "held out in training",
+            f"{protocol['threshold_rows']:,} rows by {protocol['held_out']}",
+        )
+    if "fidelity" in protocol:
+        fidelity = protocol["fidelity"]
+        yield "teacher", protocol["teacher"]
+        yield (
+            "fidelity to it",
+            f"Spearman {fidelity['spearman']:.3f}, agreement {fidelity['agreement']:.3f}",
+        )
+
+
+def _data(data: Mapping[str, Any]) -> list[str]:
+    if not data:
+        return ["Not recorded."]
+    donors = data.get("donors_by_class", {})
+    classes = [
+        (name, f"{count:,}", donors.get(name, "–")) for name, count in data["classes"].items()
+    ]
+    about = [
+        ("rows", f"{data['n_rows']:,}"),
+        ("donors", data.get("n_donors", "not given")),
+        ("batches", data.get("n_batches", "not given")),
+        ("scale", data["scale"]),
+        ("layer", data["layer"] or "X"),
+        ("simulated", "yes" if data["simulated"] else "no"),
+        ("SHA-256 of the expression", f"`{data['sha256_expression']}`"),
+        ("SHA-256 of labels and donors", f"`{data['sha256_labels']}`"),
+    ]
+    return [*_table(("", ""), about), "", *_table(("class", "rows", "donors"), classes)]
+
+
+def _audit(audit: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not audit:
+        return ["Not run. See dtp.pp.audit."]
+    bad = [row for row in audit if row["verdict"] not in ("ok", "note")]
+    said = f"{len(audit):,} checks, {len(bad):,} with a warning or an error."
+    rows = [(row["check"], row["subject"], row["verdict"], row["sentence"]) for row in bad]
+    return (
+        [said, "", *_table(("check", "subject", "verdict", "finding"), rows)] if rows else [said]
+    )
+
+
+def _evaluation(evaluation: Mapping[str, Any]) -> list[str]:
+    if not evaluation:
+        return ["Not evaluated: cross-validate, then `model.adopt(adata.uns['dtp_cv'])`."]
+    params = evaluation["params"]
+    said = (
+        f"{params['protocol']}; intervals over {params['interval']}; this model is "
+        f"`{evaluation['column']}`."
+    )
+    by_model: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in evaluation["metrics"]:
+        by_model.setdefault(row["model"], {})[row["metric"]] = row
+    rows = [(name, *(_range(found[m]) for m in _SHOWN)) for name, found in by_model.items()]
+    return [said, "", *_table(("model", *_SHOWN), rows)]
+
+
+def _calibration(card: Mapping[str, Any]) -> list[str]:
+    calibration, threshold, sets = card["calibration"], card["threshold"], card["conformal"]
+    rows = [("threshold", f"{_range(threshold)} ({threshold['rule']})")] if threshold else []
+    if "calibrator" in calibration:
+        about = f"{calibration['calibrator']['kind']} on {calibration['n_labels']:,} held-out rows"
+        if calibration["unit"] == "donor":
+            about += f" of {calibration['n_groups']} donors"
+        rows.append(("calibration", about))
+    for name in ("raw", "calibrated"):
+        for metric, entry in (calibration.get(name) or {}).items():
+            rows.append((f"{metric}, {name}", _range(entry)))
+    if sets:
+        rows.append(
+            (
+                "conformal sets",
+                f"{sets['level']:.0%} of the cells of a class in a new donor, from "
+                f"{min(sets['n_groups'])} donors in the smaller class",
+            )
+        )
+    return _table(("", ""), rows)
+
+
+def _inputs(card: Mapping[str, Any]) -> list[str]:
+    needs = card["inputs"]
+    return [
+        f"- {card['model']['n_genes']:,} genes by name, at least {needs['min_coverage']:.0%} found",
+        f"- trained on the scale {needs['training_scale']}; others are recognised and converted",
+        f"- judged by `{needs['checked_by']}` before calls are written",
+    ]
+
+
+def _tripod(items: Sequence[Mapping[str, str]]) -> list[str]:
+    rows = []
+    for entry in items:
+        todo = f"{_UNFILLED} (`model.describe({entry['note']}=...)`)" if entry["note"] else "–"
+        rows.append((entry["item"], entry["topic"], entry["text"] or todo))
+    return _table(("item", "topic", "answer"), rows)
