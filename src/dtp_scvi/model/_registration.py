@@ -90,8 +90,8 @@ def check_training_data(
     where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
     found = resolve_scale(matrix, scale, name=where)
     check_matrix(matrix, name=where)
-    _warn_confounded(labels, classes, donors, donor_key)
     _refuse_confounded(labels, batches, batch_key, allowed=allow_confounded)
+    _warn_confounded(labels, classes, donors, donor_key)
     genes = np.asarray(adata.var_names, dtype=str)
     return Registration(
         labels,
