@@ -125,9 +125,9 @@ def _say_why(ax: Axes, place: int, reason: str) -> None:
 
 def _strip(ax: Axes) -> Axes:
     """Axes above for the mean number of classes in a set."""
-    strip = ax.inset_axes((0.0, 1.04, 1.0, 0.2), sharex=ax)
+    strip = ax.inset_axes((0.0, 1.03, 1.0, 0.15), sharex=ax)
     strip.set_ylim(0, 2)
-    strip.set_yticks([0, 1, 2])
+    strip.set_yticks([0, 2])
     strip.tick_params(labelsize=SMALL - 1, labelbottom=False, length=2)
     strip.tick_params(axis="x", length=0)
     strip.spines[["top", "right"]].set_visible(False)

@@ -63,7 +63,7 @@ def threshold_transfer(
     --------
     >>> from dtp_scvi import stats
     >>> labels, p = [0, 1, 0, 1], [0.1, 0.5, 0.6, 0.9]
-    >>> table = stats.threshold_transfer(labels, p, ["a", "a", "b", "b"])
+    >>> table = stats.threshold_transfer(labels, p, ["a", "a", "b", "b"]).round(2)
     >>> table[["chosen_on", "applied_to", "threshold", "balanced_accuracy"]].values.tolist()
     [['a', 'a', 0.3, 1.0], ['a', 'b', 0.3, 0.5], ['b', 'a', 0.75, 0.5], ['b', 'b', 0.75, 1.0]]
     """
