@@ -17,7 +17,7 @@ from dtp_scvi.stats._calibrators import (
     fit_calibrator,
 )
 from dtp_scvi.stats._compare import bootstrap_metrics
-from dtp_scvi.stats._conformal import MondrianConformal
+from dtp_scvi.stats._conformal import MondrianConformal, fewest_donors
 from dtp_scvi.stats._conformal_coverage import conformal_coverage
 from dtp_scvi.stats._confusion import threshold_sweep
 from dtp_scvi.stats._coverage_table import coverage_table
@@ -77,6 +77,7 @@ __all__ = [
     "cramers_v",
     "decision_curve",
     "ece",
+    "fewest_donors",
     "fidelity",
     "fidelity_interval",
     "fit_calibrator",

@@ -220,14 +220,32 @@ class MondrianConformal:
         )
 
 
-def donors_needed(level: float) -> int:
-    """Fewest donors of a class with which a finite threshold keeps the promise."""
+def fewest_donors(level: float) -> int:
+    """
+    Donors that each class needs for sets at a level.
+
+    Parameters
+    ----------
+    level
+        Promised coverage, in (0, 1).
+
+    Returns
+    -------
+    ``ceil(1 / (1 - level)) - 1``: nine for 0.9, nineteen for 0.95.
+
+    Examples
+    --------
+    >>> from dtp_scvi import stats
+    >>> stats.fewest_donors(0.9)
+    9
+    """
+    check_range(level, "level", 0.0, 1.0, inclusive=False)
     # Rounded first: 1 / (1 - 0.9) is a little above 10.
     return math.ceil(round(1 / (1 - level), 9)) - 1
 
 
 def _refuse_few(donors: tuple[int, ...], level: float) -> None:
-    needed = donors_needed(level)
+    needed = fewest_donors(level)
     if min(donors) < needed:
         listed = ", ".join(f"{count:,} in class {index}" for index, count in enumerate(donors))
         todo = "Lower the level or add donors: with fewer, only the full set keeps the promise."

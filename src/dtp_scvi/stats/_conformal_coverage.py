@@ -11,7 +11,7 @@ import pandas as pd
 from dtp_scvi._validate import check_positive_int, check_range, problem
 from dtp_scvi.stats._bootstrap import cluster_bootstrap_weights, interval
 from dtp_scvi.stats._check import as_codes, as_labels, as_probabilities
-from dtp_scvi.stats._conformal import MondrianConformal, donors_needed
+from dtp_scvi.stats._conformal import MondrianConformal, fewest_donors
 from dtp_scvi.stats._coverage_table import coverage_table
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def conformal_coverage(
     )
     tables = []
     for level in levels:
-        needed = donors_needed(level)
+        needed = fewest_donors(level)
         if fewest < needed:
             reason = f"needs {needed} donors of each class to fit on, {fewest} left"
             tables.append((level, _without_numbers(truth, codes, reason)))
