@@ -36,8 +36,14 @@ def make_result(seed: int = 0, n: int = 400) -> dict:
         "roc": stats.roc_table(labels, logits),
         "pr": stats.pr_table(labels, logits),
         "reliability": stats.reliability_table(labels, p, groups, n_boot=20),
+        "decision_curve": stats.decision_curve(labels, p, groups=groups, n_boot=20),
+        "coverage": stats.conformal_coverage(labels, p["teacher"], groups, n_boot=20),
+        "probabilities": pd.DataFrame(p, index=[f"c{i}" for i in range(n)]),
+        "label": labels,
+        "group": groups.astype(object),
         "params": {
             "model": "teacher",
+            "positive": "bad",
             "simulated": True,
             "optimistic": False,
             "prevalence": float(labels.mean()),
@@ -124,3 +130,26 @@ def audited() -> pd.DataFrame:
         ("row_statistic", "n_genes", 0.6, np.nan, "ok"),
     ]
     return pd.DataFrame(rows, columns=["check", "subject", "value", "null_high", "verdict"])
+
+
+@pytest.fixture
+def checked() -> dict:
+    """What ``tl.score`` stores of a check that could not measure everything."""
+
+    def measure(value, usual, low, high, verdict):
+        names = ("value", "usual", "recalibrate_from", "rank_only_from", "verdict")
+        return dict(zip(names, (value, usual, usual + low, usual + high, verdict), strict=True))
+
+    transfer = {
+        "verdict": "rank_only",
+        "found": "rank_only",
+        "reasons": np.array(["Bulk samples are so alike.", "The shift is large."], dtype=object),
+        "measures": {
+            "missing": measure(0.05, 0.0, 0.1, 0.3, "calls"),
+            "alike": measure(0.96, 0.0, 0.75, 0.9, "rank_only"),
+            "shift": measure(0.4, 0.0, 0.2, 1.1, "recalibrate"),
+            "high": measure(0.3, 0.2, 0.5, 0.8, "calls"),
+            "low": measure(0.0, 0.0, 0.5, 0.8, "calls"),
+        },
+    }
+    return {"transfer": transfer, "simulated": False}

@@ -12,12 +12,21 @@ import pytest
 
 from dtp_scvi import pl
 
-CROSS_VALIDATED = ["roc", "pr", "calibration", "benchmark", "threshold_sweep"]
-OTHERS = ["audit", "scores", "fidelity", "history", "program_attention"]
+CROSS_VALIDATED = [
+    "roc",
+    "pr",
+    "calibration",
+    "benchmark",
+    "threshold_sweep",
+    "threshold_transfer",
+    "decision_curve",
+    "coverage",
+]
+OTHERS = ["audit", "scores", "fidelity", "history", "program_attention", "transfer"]
 
 
 @pytest.fixture(params=[*CROSS_VALIDATED, *OTHERS])
-def figure(request, result, audited, scored, agreement, losses, attention):
+def figure(request, result, audited, scored, agreement, losses, attention, checked):
     """Each plotting function with something to draw."""
     arguments = {
         "audit": (audited,),
@@ -25,6 +34,7 @@ def figure(request, result, audited, scored, agreement, losses, attention):
         "fidelity": (agreement,),
         "history": (losses,),
         "program_attention": (attention,),
+        "transfer": (checked,),
     }
     return getattr(pl, request.param), arguments.get(request.param, (result,))
 
@@ -129,14 +139,22 @@ def test_names_the_function_to_run_first(name, scored):
 
 @pytest.mark.parametrize("name", CROSS_VALIDATED)
 def test_result_without_an_entry_is_an_error(name, result):
-    entry = {"benchmark": "metrics", "calibration": "reliability"}.get(name, name)
+    other = {
+        "benchmark": "metrics",
+        "calibration": "reliability",
+        "threshold_transfer": "probabilities",
+    }
+    entry = other.get(name, name)
     del result[entry]
     with pytest.raises(KeyError, match=f"the result to hold '{entry}'"):
         getattr(pl, name)(result)
 
 
-@pytest.mark.parametrize("name", ["roc", "pr", "benchmark", "calibration"])
+@pytest.mark.parametrize(
+    "name", ["roc", "pr", "benchmark", "calibration", "decision_curve", "threshold_transfer"]
+)
 def test_unknown_model_is_an_error(name, result):
-    argument = {"model": "random_tree"} if name == "calibration" else {"models": ["random_tree"]}
+    one = name in ("calibration", "threshold_transfer")
+    argument = {"model": "random_tree"} if one else {"models": ["random_tree"]}
     with pytest.raises(KeyError, match=r"found 'random_tree'.*Did you mean random_forest"):
         getattr(pl, name)(result, **argument)

@@ -60,6 +60,20 @@ def test_intervals_come_from_donors(cells):
     assert model["high"].to_numpy() == pytest.approx(high, abs=1e-12)
 
 
+def test_one_column_per_model_on_the_same_resamples(cells):
+    labels, p, donors = cells
+    settings = {"thresholds": [0.3, 0.6], "groups": donors, "n_boot": 20}
+    both = stats.decision_curve(labels, {"a": p, "b": p**2}, **settings)
+    assert both["strategy"].unique().tolist() == ["a", "b", "all", "none"]
+    numbers = ["net_benefit", "low", "high"]
+    for name, score in (("a", p), ("b", p**2)):
+        alone = stats.decision_curve(labels, score, **settings)
+        for mine, theirs in ((name, "model"), ("all", "all"), ("none", "none")):
+            expected = alone.loc[alone["strategy"] == theirs, numbers].to_numpy()
+            found = both.loc[both["strategy"] == mine, numbers].to_numpy()
+            assert found == pytest.approx(expected, abs=1e-12)
+
+
 def test_row_order_does_not_matter(cells):
     labels, p, _ = cells
     first, second = (
@@ -74,6 +88,7 @@ def test_row_order_does_not_matter(cells):
     [
         ({"labels": [1, 1]}, "both classes"),
         ({"probabilities": [0.1]}, "`probabilities` to hold 2 values"),
+        ({"probabilities": {"all": [0.2, 0.8]}}, "models not called all or none; found all"),
         ({"thresholds": [0.0]}, r"`thresholds` in \(0, 1\); found \[0.0\]"),
         ({"thresholds": [0.5, np.nan]}, r"`thresholds` in \(0, 1\)"),
         ({"thresholds": []}, r"`thresholds` in \(0, 1\)"),

@@ -115,6 +115,35 @@ def test_result_survives_the_file(fake, cells, tmp_path):
     assert set(stored["params"]["seconds"]) == {"Fake", "student", *CHEAP}
     for name in ("roc", "pr", "calibration", "benchmark", "threshold_sweep", "fidelity"):
         assert getattr(pl, name)(read).get_xlabel()
+    for name in ("decision_curve", "coverage", "threshold_transfer"):
+        assert getattr(pl, name)(read).get_xlabel()
+    batches = pl.threshold_transfer(read, cohort_key="batch").get_xticklabels()
+    assert [text.get_text() for text in batches] == ["x", "y"]
+
+
+def test_benefit_and_coverage_are_those_of_the_stored_probabilities(fake, cells):
+    _, result = run(fake, cells)
+    label, p = result["label"], result["probabilities"]
+    table = result["decision_curve"]
+    assert set(table["strategy"]) == {"Fake", *CHEAP, "all", "none"}
+    for name in ("Fake", "lsc17"):
+        expected = stats.decision_curve(label, p[name], groups=result["group"], n_boot=20)
+        mine = table[table["strategy"] == name].reset_index(drop=True)
+        wanted = expected[expected["strategy"] == "model"].drop(columns="strategy")
+        pd.testing.assert_frame_equal(mine.drop(columns="strategy"), wanted)
+    coverage = stats.conformal_coverage(label, p["Fake"], result["group"], n_boot=20)
+    pd.testing.assert_frame_equal(result["coverage"], coverage)
+    held = result["coverage"].set_index("level")["reason"]
+    assert (held[0.8] == "").all()
+    assert (held[0.9] == "needs 9 donors of each class to fit on, 7 left").all()
+
+
+def test_without_donors_no_coverage_is_claimed(fake, cells):
+    fake.setup_anndata(cells, "state")
+    with pytest.warns(UserWarning, match="there is no donor_key"):
+        _, result = run(fake, cells)
+    assert set(result["coverage"]["reason"]) == {"donors unknown"}
+    assert result["coverage"]["coverage"].isna().all()
 
 
 def test_same_seed_same_result(fake, cells):

@@ -76,7 +76,8 @@ def test_the_result_is_drawn_after_a_round_trip(evaluated, tmp_path):
     cells, _ = evaluated
     cells.write_h5ad(tmp_path / "cells.h5ad")
     read = ad.read_h5ad(tmp_path / "cells.h5ad")
-    for name in ("roc", "pr", "calibration", "benchmark", "threshold_sweep", "fidelity"):
+    drawn = ("roc", "pr", "calibration", "benchmark", "threshold_sweep", "fidelity")
+    for name in (*drawn, "decision_curve", "coverage", "threshold_transfer"):
         ax = getattr(dtp.pl, name)(read)
         assert ax.get_title("right") == "simulated data"
 

@@ -9,7 +9,7 @@ import pytest
 import dtp_scvi as dtp
 from dtp_scvi.datasets import simulate_cells, simulate_cohort
 from dtp_scvi.model import DTPTransformer, load_model
-from dtp_scvi.tl._transfer_rules import LIMITS, judge
+from dtp_scvi.tl._transfer_rules import LIMITS, VERDICTS, judge, measured
 
 CLEAN = {
     "weighted_coverage": 1.0,
@@ -155,7 +155,15 @@ def test_the_record_survives_a_file(stranger, student, tmp_path):
     dtp.tl.score(stranger, student, layer="counts", donor_key="donor")
     stranger.write_h5ad(tmp_path / "scored.h5ad")
     again = ad.read_h5ad(tmp_path / "scored.h5ad")
-    assert again.uns["dtp"]["transfer"]["verdict"] == "rank_only"
+    kept = again.uns["dtp"]["transfer"]
+    assert kept["verdict"] == "rank_only"
+    assert {name: dict(item) for name, item in kept["measures"].items()} == stranger.uns["dtp"][
+        "transfer"
+    ]["measures"]
+    first = str(kept["reasons"][0])
+    title = dtp.pl.transfer(again).get_title("left").replace("\n", " ")
+    assert title.startswith(f"Verdict: rank only {first}")
+    assert dtp.pl.transfer(kept).get_title("left").replace("\n", " ").strip() in title
     assert again.obs["dtp_call"].isna().all()
 
 
@@ -206,6 +214,8 @@ def test_rows_within_the_interval_of_the_threshold_are_indeterminate(query, mode
 def test_rules(change, verdict, text):
     found, reasons = judge(CLEAN | change)
     assert found == verdict
+    judged = [item["verdict"] for item in measured(CLEAN | change).values()]
+    assert max(judged, key=VERDICTS.index) == verdict
     assert (reasons == []) if text is None else (text in reasons[0])
 
 
@@ -213,6 +223,21 @@ def test_the_deciding_reason_comes_first():
     _, reasons = judge(CLEAN | {"weighted_coverage": 0.85, "share_high": 0.95})
     assert "above 0.95" in reasons[0]
     assert len(reasons) == 2
+
+
+def test_measures_are_the_evidence_beside_its_limits():
+    found = measured(CLEAN | {"weighted_coverage": 0.75, "spread": None})
+    assert set(found) == {"missing", "far", "domain", "shift", "high", "low"}
+    assert found["missing"] == {
+        "value": 0.25,
+        "usual": 0.0,
+        "recalibrate_from": LIMITS.missing[0],
+        "rank_only_from": LIMITS.missing[1],
+        "verdict": "recalibrate",
+    }
+    assert (found["domain"]["value"], found["domain"]["usual"]) == (0.6, 0.7)
+    assert found["domain"]["recalibrate_from"] == pytest.approx(0.7 + LIMITS.domain[0])
+    assert found["high"]["rank_only_from"] == pytest.approx(0.1 + LIMITS.saturated[1])
 
 
 def test_limits_rise():

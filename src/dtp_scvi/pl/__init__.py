@@ -3,6 +3,8 @@
 from dtp_scvi.pl._audit import audit
 from dtp_scvi.pl._benchmark import benchmark
 from dtp_scvi.pl._calibration import calibration
+from dtp_scvi.pl._coverage import coverage
+from dtp_scvi.pl._decision_curve import decision_curve
 from dtp_scvi.pl._fidelity import fidelity
 from dtp_scvi.pl._history import history
 from dtp_scvi.pl._pr import pr
@@ -10,11 +12,15 @@ from dtp_scvi.pl._program_attention import program_attention
 from dtp_scvi.pl._roc import roc
 from dtp_scvi.pl._scores import scores
 from dtp_scvi.pl._threshold_sweep import threshold_sweep
+from dtp_scvi.pl._threshold_transfer import threshold_transfer
+from dtp_scvi.pl._transfer import transfer
 
 __all__ = [
     "audit",
     "benchmark",
     "calibration",
+    "coverage",
+    "decision_curve",
     "fidelity",
     "history",
     "pr",
@@ -22,4 +28,6 @@ __all__ = [
     "roc",
     "scores",
     "threshold_sweep",
+    "threshold_transfer",
+    "transfer",
 ]

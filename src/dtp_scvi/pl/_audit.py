@@ -12,7 +12,7 @@ from dtp_scvi._constants import AUDIT_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import problem
 from dtp_scvi.pl._source import entry, need_columns, stored
-from dtp_scvi.pl._style import GREY, SMALL, VERMILLION, caution, dress, new_axes
+from dtp_scvi.pl._style import GREY, SMALL, VERMILLION, caution, dress, new_axes, text_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +22,6 @@ _TOOL = "dtp.pp.audit"
 _COLUMNS = ("check", "subject", "value", "null_high", "verdict")
 _DETERMINED: Final = ("determined_by_batch", "determined_by_donor")
 _MEASURES: Final = {"cramers_v": "Cramér's V", "auroc": "AUROC"}
-# White text reads better below this luminance, black text above it.
-_MIDDLE: Final = 0.179
 _STATISTICS: Final = {
     "total": "row sum",
     "linear_total": "row sum, no log",
@@ -137,7 +135,7 @@ def _write(
         if np.isnan(number):
             ax.text(j, i, "–", ha="center", va="center", fontsize=SMALL, color=GREY)
             continue
-        color = "white" if _luminance(image.to_rgba(strength[i, j])) < _MIDDLE else "black"
+        color = text_color(image.to_rgba(strength[i, j]))
         look: dict[str, Any] = {"ha": "center", "va": "center", "color": color}
         if np.isfinite(chance[i, j]):
             text = f"chance ≤ {chance[i, j]:.2f}"
@@ -145,13 +143,6 @@ def _write(
             ax.text(j, i - 0.14, f"{number:.2f}", fontsize=SMALL + 1, **look)
         else:
             ax.text(j, i, f"{number:.2f}", fontsize=SMALL + 1, **look)
-
-
-def _luminance(color: Any) -> float:
-    """Relative luminance of WCAG 2, from the linear parts of sRGB."""
-    part = np.asarray(color[:3], dtype=np.float64)
-    linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def _mark_determined(ax: Axes, table: pd.DataFrame, columns: list[str]) -> None:

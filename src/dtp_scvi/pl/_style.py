@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 from dtp_scvi import _constants as names
 
@@ -23,6 +24,9 @@ ORANGE: Final = "#E69F00"
 SKY: Final = "#56B4E9"
 GREY: Final = "#8A8A8A"
 DARK: Final = "#333333"
+
+# White text reads better below this luminance, black text above it.
+_MIDDLE: Final = 0.179
 
 # Sizes in points for a figure as wide as one column of a paper (3.4 inches).
 SMALL: Final = 8
@@ -114,3 +118,11 @@ def model_styles(models: Sequence[str], main: str | None) -> dict[str, dict[str,
             base = fixed[name] if name in fixed else spare.pop(0)
             styles[name] = {**base, "linewidth": 1.2, "zorder": 3}
     return styles
+
+
+def text_color(background: Any) -> str:
+    """Black or white, whichever can be read on this colour (WCAG 2)."""
+    part = np.asarray(background[:3], dtype=np.float64)
+    # Relative luminance, from the linear parts of sRGB.
+    linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    return "white" if float(linear @ [0.2126, 0.7152, 0.0722]) < _MIDDLE else "black"

@@ -18,6 +18,7 @@ from dtp_scvi.stats._calibrators import (
 )
 from dtp_scvi.stats._compare import bootstrap_metrics
 from dtp_scvi.stats._conformal import MondrianConformal, fewest_donors
+from dtp_scvi.stats._conformal_coverage import conformal_coverage
 from dtp_scvi.stats._confusion import threshold_sweep
 from dtp_scvi.stats._coverage_table import coverage_table
 from dtp_scvi.stats._curves import pr_table, reliability_table, roc_table
@@ -37,6 +38,7 @@ from dtp_scvi.stats._score_reference import ScoreReference
 from dtp_scvi.stats._shuffle import shuffled_tables
 from dtp_scvi.stats._smooth_ece import smooth_ece
 from dtp_scvi.stats._space_reference import SpaceReference
+from dtp_scvi.stats._threshold_transfer import threshold_transfer
 from dtp_scvi.stats._thresholds import Threshold, choose_threshold
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "choose_threshold",
     "classification_metrics",
     "cluster_bootstrap_weights",
+    "conformal_coverage",
     "coverage_table",
     "cramers_v",
     "decision_curve",
@@ -95,4 +98,5 @@ __all__ = [
     "smooth_ece",
     "standardised_difference",
     "threshold_sweep",
+    "threshold_transfer",
 ]

@@ -71,19 +71,19 @@ def as_weights(values: ArrayLike | None, n: int) -> NDArray[np.float64]:
     return array
 
 
-def as_codes(groups: ArrayLike | None, n: int) -> NDArray[np.intp]:
+def as_codes(groups: ArrayLike | None, n: int, argument: str = "groups") -> NDArray[np.intp]:
     """Number the clusters of ``n`` rows from 0; ``None`` makes each row its own cluster."""
     if groups is None:
         return np.arange(n)
     series = pd.Series(np.asarray(groups))
-    _check_length(len(series), "groups", n)
+    _check_length(len(series), argument, n)
     codes, _ = pd.factorize(series, sort=True)
     missing = int(np.count_nonzero(codes < 0))
     if missing:
         msg = problem(
-            "`groups` without missing values",
+            f"`{argument}` without missing values",
             f"{missing:,} missing",
-            "Name a donor for each row or drop these rows.",
+            f"Name a {'donor' if argument == 'groups' else 'cohort'} for each row or drop these rows.",
         )
         raise ValueError(msg)
     return codes

@@ -284,18 +284,20 @@ def _covered(below: NDArray[np.float64], mean: NDArray[np.float64], rank: float)
     """Mean share of cells at or below the rank-th smallest of one random cell per donor."""
     lower = math.floor(rank)
     # Probability that a rank lies at or below each score, for the ranks on either side.
-    reached = [_at_least(below, whole) for whole in (lower, min(lower + 1, below.shape[1]))]
+    reached = _at_least(below, (lower, min(lower + 1, below.shape[1])))
     shares = [float(np.diff(part, prepend=0.0) @ mean) for part in reached]
     # The 0-th smallest is below everything.
     first = shares[0] if lower > 0 else 0.0
     return first + (rank - lower) * (shares[1] - first)
 
 
-def _at_least(chances: NDArray[np.float64], rank: int) -> NDArray[np.float64]:
-    """Probability of at least ``rank`` successes in independent trials, per row of chances."""
-    counts = np.zeros((len(chances), chances.shape[1] + 1))
-    counts[:, 0] = 1.0
+def _at_least(chances: NDArray[np.float64], ranks: tuple[int, int]) -> list[NDArray[np.float64]]:
+    """Probability of at least each number of successes in independent trials, per row of chances."""
+    # Failures are counted: with ranks near the number of trials there are few to keep track of.
+    most = [chances.shape[1] - rank for rank in ranks]
+    counts = np.zeros((max(most) + 1, len(chances)))
+    counts[0] = 1.0
     for chance in chances.T:
-        counts[:, 1:] = counts[:, 1:] * (1 - chance)[:, None] + counts[:, :-1] * chance[:, None]
-        counts[:, 0] *= 1 - chance
-    return counts[:, rank:].sum(axis=1)
+        counts[1:] = counts[1:] * chance + counts[:-1] * (1 - chance)
+        counts[0] *= chance
+    return [counts[: number + 1].sum(axis=0) for number in most]

@@ -110,6 +110,8 @@ def cross_validate(
         ``metrics`` (this table), ``differences`` (model minus each other one, paired),
         ``threshold`` (chosen on all held-out probabilities, with interval), ``threshold_sweep``,
         ``calibration`` (fitted to all held-out log-odds), ``roc``, ``pr``, ``reliability``,
+        ``decision_curve`` (net benefit of all models), ``coverage`` (of conformal sets fitted on
+        other donors' held-out rows; NaN with a ``reason`` for levels that need more donors),
         ``scores`` and ``probabilities`` (held-out log-odds and probabilities, rows x models),
         ``label`` (bool), ``fold`` (int), ``group`` (donor),
         ``folds`` (sizes and thresholds), ``audit`` (its findings),

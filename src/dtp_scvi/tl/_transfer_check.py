@@ -15,7 +15,7 @@ from dtp_scvi._validate import check_one_of
 from dtp_scvi.model import load_model
 from dtp_scvi.tl._predict import predict
 from dtp_scvi.tl._transfer_evidence import collect
-from dtp_scvi.tl._transfer_rules import VERDICTS, judge
+from dtp_scvi.tl._transfer_rules import VERDICTS, judge, measured
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -74,11 +74,14 @@ def transfer_check(
     the deciding one first) and ``evidence``: ``coverage``, ``weighted_coverage``, ``scale``;
     ``domain_auroc``, how well a line in program space tells query from training rows, and
     ``donor_auroc``, the most it does so for a training donor; ``far_share``, share of rows beyond
-    the training rows' 99 %% Mahalanobis distance, and ``mad_share``, beyond their median
+    the training rows' 99 % Mahalanobis distance, and ``mad_share``, beyond their median
     plus 2.5 MAD; ``spread``, the rows' variance as a share of the training rows'; ``shift``, Kolmogorov-Smirnov distance of the logits to the training donors' held-out
     ones; ``label_shift``, whether another share of the positive class explains that, with
     ``label_shift_p`` and that share as ``prevalence``; ``share_high`` (probability above 0.95),
-    ``share_low`` (below 0.05), ``entropy`` (bits). Written to ``adata.uns["dtp"]["transfer"]``.
+    ``share_low`` (below 0.05), ``entropy`` (bits). ``measures`` holds what was judged, larger
+    being worse, each with its ``value``, what is ``usual`` among the training rows,
+    ``recalibrate_from`` and ``rank_only_from``, and its own ``verdict``; :func:`dtp_scvi.pl.transfer`
+    draws them. Written to ``adata.uns["dtp"]["transfer"]``.
 
     Raises
     ------
@@ -146,5 +149,6 @@ def report(
         "found": found,
         "reasons": np.array(reasons, dtype=object),
         "evidence": kept,
+        "measures": measured(evidence),
     }
     return result if override is None else {**result, "override": override}

@@ -50,47 +50,92 @@ class Limits:
 LIMITS: Final = Limits()
 
 
+@dataclass(frozen=True)
+class Measure:
+    """
+    One measurement and where on its own axis the verdict changes; more speaks against transfer.
+
+    Attributes
+    ----------
+    name
+        ``missing``, ``far``, ``alike``, ``domain``, ``shift``, ``high`` or ``low``.
+    value
+        What was measured in the query.
+    usual
+        What it is among the training rows; the limits begin there.
+    limits
+        See :class:`Limits`.
+    sentence
+        The reason it gives where it lowers the verdict.
+    """
+
+    name: str
+    value: float
+    usual: float
+    limits: tuple[float, float]
+    sentence: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the measurement says by itself."""
+        above = self.value - self.usual
+        if not (np.isfinite(above) and above >= self.limits[0]):
+            return "calls"
+        return "rank_only" if above >= self.limits[1] else "recalibrate"
+
+
 def judge(evidence: Mapping[str, Any], limits: Limits = LIMITS) -> tuple[Verdict, list[str]]:
     """Return the strictest verdict that any finding asks for, and a sentence for each finding."""
-    found = list(_findings(evidence, limits))
-    worst = max((VERDICTS.index(verdict) for verdict, _ in found), default=0)
+    found = [item for item in measure(evidence, limits) if item.verdict != "calls"]
     # The finding that decides comes first; the others keep their order.
-    order = sorted(found, key=lambda item: -VERDICTS.index(item[0]))
-    return VERDICTS[worst], [sentence for _, sentence in order]
+    order = sorted(found, key=lambda item: -VERDICTS.index(item.verdict))
+    return order[0].verdict if order else "calls", [item.sentence for item in order]
 
 
-def _findings(e: Mapping[str, Any], limits: Limits) -> Iterator[tuple[Verdict, str]]:
-    def graded(value: float, pair: tuple[float, float], sentence: str) -> Iterator[Any]:
-        if np.isfinite(value) and value >= pair[0]:
-            yield ("rank_only" if value >= pair[1] else "recalibrate"), sentence
+def measured(
+    evidence: Mapping[str, Any], limits: Limits = LIMITS
+) -> dict[str, dict[str, float | str]]:
+    """Measurements with their limits, by name, as plain numbers: what a figure needs."""
+    return {
+        item.name: {
+            "value": float(item.value),
+            "usual": float(item.usual),
+            "recalibrate_from": float(item.usual + item.limits[0]),
+            "rank_only_from": float(item.usual + item.limits[1]),
+            "verdict": item.verdict,
+        }
+        for item in measure(evidence, limits)
+    }
 
+
+def measure(e: Mapping[str, Any], limits: Limits) -> Iterator[Measure]:
+    """Yield what could be measured."""
     missing = 1 - e["weighted_coverage"]
-    yield from graded(
-        missing, limits.missing, f"Genes that carry {missing:.0%} of the importance are missing."
-    )
+    text = f"Genes that carry {missing:.0%} of the importance are missing."
+    yield Measure("missing", missing, 0.0, limits.missing, text)
     if e["far_share"] is not None:
         far = e["far_share"]
         text = (
             f"{far:.0%} of the rows lie farther from the training rows in program space than "
             "99 % of these do."
         )
-        yield from graded(far, limits.far, text)
+        yield Measure("far", far, 0.0, limits.far, text)
         usual = e["donor_auroc"] if e["donor_auroc"] is not None else 0.5
         text = (
             f"A line in program space tells the rows from the training rows with AUROC "
             f"{e['domain_auroc']:.2f}; training donors from one another with {usual:.2f} at most."
         )
-        yield from graded(e["domain_auroc"] - usual, limits.domain, text)
+        yield Measure("domain", e["domain_auroc"], usual, limits.domain, text)
     if e["spread"] is not None:
         text = (
             f"The rows vary {e['spread']:.0%} as much as the training rows do in program space; "
             "bulk samples and other mixtures of cells are so alike."
         )
-        yield from graded(1 - e["spread"], limits.alike, text)
+        yield Measure("alike", 1 - e["spread"], 0.0, limits.alike, text)
     for side, name in (("high", "above 0.95"), ("low", "below 0.05")):
         share, usual = e[f"share_{side}"], e[f"training_{side}"]
         text = f"{share:.0%} of the probabilities are {name}; {usual:.0%} of the training ones."
-        yield from graded(share - usual, limits.saturated, text)
+        yield Measure(side, share, usual, limits.saturated, text)
     if e["shift"] is not None:
         text = (
             f"The logits are distributed differently from the training donors' (Kolmogorov–"
@@ -100,4 +145,4 @@ def _findings(e: Mapping[str, Any], limits: Limits) -> Iterator[tuple[Verdict, s
             more = "; another share of the positive class would explain it."
             less = "; another share of the positive class does not explain it."
             text += more if e["label_shift"] else less
-        yield from graded(e["shift"], limits.shift, text)
+        yield Measure("shift", e["shift"], 0.0, limits.shift, text)
