@@ -12,8 +12,11 @@ import dtp_scvi as dtp
 from dtp_scvi.cli import _demo_figures as figures
 
 FIGURES = {
+    "audit",
     "benchmark",
     "calibration",
+    "coverage",
+    "decision_curve",
     "fidelity",
     "history",
     "overview",
@@ -23,6 +26,9 @@ FIGURES = {
     "scores",
     "scores_bulk",
     "threshold_sweep",
+    "threshold_transfer",
+    "transfer",
+    "transfer_bulk",
 }
 
 
@@ -79,7 +85,10 @@ def test_the_quick_demo_writes_all_it_promises(dtp_command, tmp_path):
     for name, cls in (("teacher", "DTPTransformer"), ("student", "DTPStudent")):
         model = dtp.model.load_model(out / name)
         assert type(model).__name__ == cls
-        assert model.threshold_ == found["threshold"]
+        # Both models carry what the cross-validation found for them.
+        assert model.evaluation_["column"] == {"DTPTransformer": "teacher"}.get(cls, "student")
+        assert (out / name / "card.md").is_file()
+    assert model.threshold_ == found["threshold"]
     assert {path.stem for path in out.glob("*.png")} == FIGURES
     for path in out.glob("*.png"):
         pixels = matplotlib.image.imread(path)
