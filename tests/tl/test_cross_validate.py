@@ -187,6 +187,11 @@ def test_cells_are_split_on_request_without_a_warning(fake, cells):
     assert "cells of one donor are in training and test" in result["params"]["protocol"]
     # Intervals still draw donors: their cells are alike.
     assert result["params"]["interval"] == "bootstrap over 8 donors"
+    # No donor was left out of what the calibration was fitted on.
+    assert result["calibration"]["unit"] == "cell"
+    assert result["calibration"]["n_groups"] == 8
+    _, grouped = run(fake, cells)
+    assert grouped["calibration"]["unit"] == "donor"
 
 
 @pytest.mark.parametrize("what", ["donor", "batch"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,6 +58,9 @@ def adopt_result(
     donors = named if len(set(named)) > 1 else None
     seed = int(params.get("seed", 0))
     calibration = calibrate(logits, labels, donors, "platt", seed)
+    if params.get("optimistic", False):
+        # Split by cell: donors are known, and none was left out.
+        calibration = replace(calibration, unit="cell")
     extra: dict[str, Any] = {"target": float(rule["target"])} if "target" in rule else {}
     if rule["rule"] == "fixed":
         extra = {"fixed": float(rule["value"])}

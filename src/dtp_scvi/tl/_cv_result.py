@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,9 @@ def summarise(
     main = probabilities[task.name]
     threshold = choose_threshold(labels, main, groups=plan.donors, **rule, **draws)
     calibration = Calibration.fit(logits[task.name], labels, groups=plan.donors, **draws)
+    if plan.optimistic:
+        # Donors are resampled for the intervals; what was left out are cells.
+        calibration = replace(calibration, unit="cell")
     no_group = np.full(len(labels), "", dtype=object)
     return {
         "metrics": metrics,
