@@ -102,11 +102,33 @@ def test_the_output_is_checked_before_the_input_is_read(dtp_command, room, tmp_p
         ("new.h5ad", ["--gene-key", "programme"], "model genes found (coverage 0%"),
         ("new.h5ad", ["--scale", "log1p_cp10k"], "Options: --layer, --scale."),
         ("new.h5ad", ["--mod", "rna"], "Expected --mod with a .h5mu file only"),
+        ("new.h5ad", ["--donor-key", "donr"], "Expected --donor-key to name"),
     ],
 )
 def test_score(dtp_command, room, tmp_path, name, options, message):
     options = ["--model", room / "student", *options, "--out", tmp_path / "x.csv", "-q"]
     check(dtp_command("score", room / name, *options), message, tmp_path, [])
+
+
+@pytest.mark.parametrize("value", ["trust", "", "RANK"])
+def test_score_with_a_verdict_that_there_is_not(dtp_command, room, tmp_path, value):
+    options = ["--model", room / "student", "--transfer", value, "--out", tmp_path / "x.h5ad"]
+    done = dtp_command("score", room / "new.h5ad", *options)
+    assert done.code == 2, done.text
+    assert "Traceback" not in done.text
+    (line,) = [line for line in done.text.split("\n") if "--transfer" in line]
+    assert repr(value) in line
+    assert names(tmp_path) == []
+
+
+def test_score_with_a_donor_that_is_missing(dtp_command, room, tmp_path):
+    cells = ad.read_h5ad(room / "new.h5ad")
+    cells.obs["patient"] = cells.obs["donor"].astype(object)
+    cells.obs.loc[cells.obs_names[3], "patient"] = None
+    cells.write_h5ad(tmp_path / "new.h5ad")
+    options = ["--model", room / "student", "--donor-key", "patient"]
+    done = dtp_command("score", tmp_path / "new.h5ad", *options, "--out", tmp_path / "x.h5ad")
+    check(done, "1 missing of 60", tmp_path, ["new.h5ad"])
 
 
 def test_score_does_not_overwrite_its_input(dtp_command, room):

@@ -110,6 +110,102 @@ def test_score_takes_a_table_of_bulk_samples(dtp_command, room, tmp_path):
     assert np.allclose(found.obs["dtp_logit"], bulk.obs["dtp_logit"], atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def incomplete(room, tmp_path_factory):
+    """Cells without the genes that count most, which the check does not let be called."""
+    student = dtp.model.load_model(room / "student")
+    best = student.genes_[np.argsort(-student.importance_)[:16]]
+    cells = ad.read_h5ad(room / "new.h5ad")
+    path = tmp_path_factory.mktemp("incomplete") / "cells.h5ad"
+    cells[:, ~cells.var_names.isin(best)].copy().write_h5ad(path)
+    return path
+
+
+def scored_by(dtp_command, model, path, out, *options):
+    """Score a file; return what is printed and the object."""
+    where = ["--model", model, "--out", out, "--quiet"]
+    with warnings.catch_warnings():
+        # Warnings are errors in these tests; here they have to reach the screen.
+        warnings.simplefilter("default")
+        done = dtp_command("score", path, *where, *options)
+    assert done.code == 0, done.text
+    return done.text, ad.read_h5ad(out)
+
+
+def test_score_withholds_calls_where_the_check_says_so(dtp_command, room, tmp_path, incomplete):
+    text, found = scored_by(dtp_command, room / "student", incomplete, tmp_path / "x.h5ad")
+    record = found.uns["dtp"]["transfer"]
+    assert (record["verdict"], record["found"]) == ("rank_only", "rank_only")
+    assert "override" not in record
+    assert found.obs["dtp_call"].isna().all()
+    assert "withheld: read the rank" in text
+    assert "warning: Transfer check: rank_only." in text
+    assert all(reason[:30] in text for reason in record["reasons"])
+
+
+@pytest.mark.parametrize("verdict", ["calls", "recalibrate", "rank_only"])
+@pytest.mark.parametrize("name", ["new.h5ad", "incomplete"])
+def test_score_uses_a_verdict_by_name(dtp_command, room, tmp_path, incomplete, name, verdict):
+    path = incomplete if name == "incomplete" else room / name
+    options = ["--transfer", verdict]
+    text, found = scored_by(dtp_command, room / "student", path, tmp_path / "x.h5ad", *options)
+    record = found.uns["dtp"]["transfer"]
+    assert (record["verdict"], record["override"]) == (verdict, verdict)
+    if name == "incomplete":
+        assert record["found"] == "rank_only"
+    assert found.obs["dtp_call"].isna().all() == (verdict == "rank_only")
+    assert found.uns["dtp"]["probability_holds"] == (verdict == "calls")
+    assert ("withheld: read the rank" in text) == (verdict == "rank_only")
+    assert ("warning: Transfer check" in text) == (verdict != "calls")
+
+
+def test_score_skips_the_check(dtp_command, room, tmp_path, incomplete):
+    options = ["--transfer", "skip"]
+    text, found = scored_by(
+        dtp_command, room / "student", incomplete, tmp_path / "x.h5ad", *options
+    )
+    assert "transfer" not in found.uns["dtp"]
+    assert not found.uns["dtp"]["probability_holds"]
+    assert found.obs["dtp_call"].notna().all()
+    assert "ransfer" not in text
+    assert "withheld" not in text
+
+
+def test_score_writes_empty_calls_to_a_table(dtp_command, room, tmp_path):
+    options = ["--transfer", "rank_only", "--model", room / "student", "--quiet"]
+    done = dtp_command("score", room / "new.h5ad", *options, "--out", tmp_path / "x.csv")
+    assert done.code == 0, done.text
+    table = pd.read_csv(tmp_path / "x.csv", index_col=0)
+    assert list(table) == COLUMNS
+    assert table["dtp_call"].isna().all()
+    assert table["dtp_rank"].notna().all()
+
+
+def test_score_compares_donors(dtp_command, room, tmp_path):
+    # Every donor is held out by a member, so that the model knows how donors differ.
+    cells = dtp.datasets.simulate_cells(400, 200, n_donors=8)
+    dtp.model.DTPTransformer.setup_anndata(
+        cells, "state", positive="drug_tolerant", layer="counts", donor_key="donor"
+    )
+    teacher = dtp.model.DTPTransformer(cells, n_programs=6, d_model=16, n_blocks=1, n_members=5)
+    teacher.train(max_epochs=1, verbose=False)
+    teacher.save(tmp_path / "model")
+    evidence = {}
+    for key in (None, "donor"):
+        options = [] if key is None else ["--donor-key", key]
+        files = (tmp_path / "model", room / "new.h5ad", tmp_path / "x.h5ad")
+        _, found = scored_by(dtp_command, *files, *options)
+        evidence[key] = found.uns["dtp"]["transfer"]["evidence"]
+        query = ad.read_h5ad(room / "new.h5ad")
+        dtp.tl.score(query, teacher, donor_key=key)
+        expected = query.uns["dtp"]["transfer"]["evidence"]
+        assert set(evidence[key]) == set(expected)
+        for name, value in expected.items():
+            assert evidence[key][name] == value, name
+    # Four donors say less than sixty rows, so the test of the label shift is less sure.
+    assert evidence["donor"]["label_shift_p"] > evidence[None]["label_shift_p"]
+
+
 def test_score_names_what_it_did_with_options(dtp_command, room, tmp_path):
     query = ad.read_h5ad(room / "new.h5ad")
     query.var["other"] = query.var_names

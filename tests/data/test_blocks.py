@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures.thread import BrokenThreadPool
+
 import anndata as ad
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dtp_scvi.data import SymbolResolver, align_genes, iter_blocks
+from dtp_scvi.data import N_READERS, SymbolResolver, align_genes, iter_blocks
 from dtp_scvi.data import _columns as columns_module
 
 RESOLVER = SymbolResolver([("NEW", ("OLD",), (), "")])
@@ -208,3 +211,84 @@ def test_dask_and_zarr_arrays(tmp_path):
     assert np.array_equal(collect(iter_blocks(lazy, indices=order))[0], values[order])
     sparse = lazy.map_blocks(sp.csr_matrix)
     assert np.array_equal(collect(iter_blocks(sparse, max_bytes=1))[0], values)
+
+
+# The first block has 64 rows: each of these lies in a later one, or in the last row.
+@pytest.mark.parametrize(("row", "column"), [(70, 0), (200, 39), (299, 5)])
+@pytest.mark.parametrize("scale", ["counts", "log1p_cp10k", "log2_tpm"])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.nan, "1 NaN values"),
+        (np.inf, "1 infinite values"),
+        (-np.inf, "1 infinite, 1 negative values"),
+        (-0.5, "1 negative values"),
+    ],
+)
+def test_bad_values_in_later_blocks_are_refused(row, column, scale, bad, message):
+    values, align = matrix(), alignment()
+    values[row, column] = bad
+    place = f"finite, non-negative values in the counts; found {message}; the first in row {row}, "
+    for form in (values, sp.csr_matrix(values), sp.csc_matrix(values)):
+        blocks = iter_blocks(form, align, scale=scale, max_bytes=1, check="the counts")
+        found = []
+        with pytest.raises(ValueError, match=f"{place}column {column}"):
+            found.extend(blocks)
+        # What was handed out before the bad block is in order and whole.
+        assert [block.rows.start for block in found] == list(range(0, row - row % 64, 64))
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, sp.csc_matrix])
+def test_bad_values_in_files_are_refused(stored, form):
+    values = matrix()
+    values[290, 7] = np.nan
+    blocks = iter_blocks(stored(form(values)), max_bytes=1, check="adata.X")
+    with pytest.raises(ValueError, match=r"1 NaN values; the first in row 290, column 7"):
+        list(blocks)
+
+
+def test_only_rows_that_are_read_are_checked_and_only_on_request():
+    values = matrix()
+    values[[150, 299], 3] = -1, np.nan
+    good = np.setdiff1d(np.arange(300), [150, 299])
+    found, _, _ = collect(iter_blocks(values, indices=good, check="adata.X"))
+    assert np.array_equal(found, values[good])
+    # The row named is one of the matrix, not of the choice, and all bad values are counted.
+    message = "1 NaN, 1 negative values; the first in row 150, column 3"
+    with pytest.raises(ValueError, match=message):
+        list(iter_blocks(values, indices=np.array([299, 0]), check="adata.X"))
+    unchecked, _, _ = collect(iter_blocks(values))
+    assert np.array_equal(unchecked, values, equal_nan=True)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, sp.csc_matrix])
+def test_start_runs_once_in_each_reader(form):
+    started, readers = [], []
+    # Both readers have to be at work at once, or one could take every block.
+    together = threading.Barrier(N_READERS, timeout=10)
+
+    def then(block):
+        readers.append(threading.get_ident())
+        if block.rows.start < 64 * N_READERS:
+            together.wait()
+        return block
+
+    blocks = iter_blocks(
+        form(matrix()),
+        max_bytes=1,
+        then=then,
+        start=lambda: started.append(threading.get_ident()),
+    )
+    assert sum(1 for _ in blocks) == 5
+    assert len(started) == len(set(started)) == N_READERS
+    assert set(readers) == set(started)
+    assert threading.get_ident() not in started
+
+
+def test_an_error_in_start_is_not_swallowed():
+    def fail():
+        msg = "no cores"
+        raise RuntimeError(msg)
+
+    with pytest.raises(BrokenThreadPool):
+        list(iter_blocks(matrix(), start=fail))

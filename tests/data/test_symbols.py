@@ -88,6 +88,44 @@ def test_rows_keep_the_order_and_repeats_of_the_names(small):
     assert list(small.resolve([]).columns) == ["name", "symbol", "how", "candidates"]
 
 
+NAMES = ["OLD1", "aaa1", "SHARED", "ENSG00000000002.17", "2-Sep", "nothing", "OLD1", "NaN"]
+
+
+def test_look_up_is_resolve_without_the_table(small, resolver):
+    for table in (small, resolver):
+        found = table.look_up(NAMES)
+        rows = table.resolve(NAMES)
+        assert found == list(zip(rows["symbol"], rows["how"], rows["candidates"], strict=True))
+    assert small.look_up(NAMES) == [
+        ("AAA1", "previous", ("AAA1",)),
+        ("AAA1", "case", ("AAA1",)),
+        (None, "ambiguous", ("AAA1", "BBB2")),
+        ("BBB2", "ensembl", ("BBB2",)),
+        (None, "spreadsheet", ()),
+        (None, "unmatched", ()),
+        ("AAA1", "previous", ("AAA1",)),
+        (None, "unmatched", ()),
+    ]
+    assert small.look_up([]) == []
+
+
+def test_look_up_takes_five_digits_for_dates_only_where_that_is_said(resolver):
+    few, many = ["42617", *(f"gene{i}" for i in range(400))], [str(i) for i in range(42600, 42700)]
+    assert resolver.look_up(few)[0][:2] == ("SEPTIN4", "spreadsheet")
+    assert resolver.look_up(few, serials=False)[0][1] == "unmatched"
+    # A column of such numbers is one of Entrez ids.
+    assert resolver.look_up(many)[17][1] == "unmatched"
+    assert resolver.look_up(many, serials=True)[17][:2] == ("SEPTIN4", "spreadsheet")
+
+
+def test_a_resolver_contains_approved_symbols_exactly(small, resolver):
+    assert [name in small for name in ("AAA1", "BBB2", "C1orf9")] == [True] * 3
+    others = ["aaa1", "C1ORF9", "OLD1", "NICK", "ENSG00000000001", "", "nothing"]
+    assert not [name for name in others if name in small]
+    assert "ADGRG1" in resolver
+    assert "GPR56" not in resolver
+
+
 def test_sixty_thousand_names_take_under_a_second(resolver):
     names = [f"ENSG{i:011d}.{i % 20}" for i in range(30_000)] + [f"LOC{i}" for i in range(30_000)]
     start = time.process_time()

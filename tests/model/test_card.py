@@ -171,3 +171,11 @@ def test_a_damaged_or_missing_model_has_no_card(teacher, tmp_path):
     settings.write_text(settings.read_text().replace("drug_tolerant", "drug_sensitive"))
     with pytest.raises(ValueError, match="another checksum"):
         read_card(tmp_path / "m")
+
+
+def test_other_settings_than_those_evaluated_are_said(evaluated):
+    adata, _ = evaluated
+    model = DTPTransformer(adata, n_programs=8, d_model=16, n_members=2)
+    model.train(max_epochs=1, verbose=False)
+    with pytest.warns(UserWarning, match=r'"n_members": 1.*this model has .*"n_members": 2'):
+        model.adopt(adata.uns["dtp_cv"])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dtp_scvi import pl
+from dtp_scvi import pl, tl
 
 
 def groups_of(ax):
@@ -34,6 +34,66 @@ def test_scores_mark_median_threshold_and_share(scored):
     words = [text.get_text() for text in ax.texts]
     assert [f"{value:.0%}" for value in share] == words[-3:]
     assert words[0].strip() == "threshold 0.60"
+
+
+def cut_of(ax):
+    """The threshold that is drawn, in the line and in words; ``None`` where neither is."""
+    lines = {tuple(set(line.get_xdata())) for line in ax.lines if line.get_linestyle() == "--"}
+    words = [text.get_text().strip() for text in ax.texts]
+    said = [word for word in words if word.startswith("threshold")]
+    assert len(lines) == len(said) <= 1
+    if not lines:
+        assert "share ≥" not in words
+        return None
+    ((value,),) = lines
+    assert said == [f"threshold {value:.2f}"]
+    return value
+
+
+def recalibrated(info, groups, **threshold):
+    """What ``tl.recalibrate`` leaves: a threshold of its own only where there is one group."""
+    table = pd.DataFrame({"threshold": [0.25, 0.75][: len(groups)]}, index=groups)
+    info["recalibration"] = {"method": "labels", "groups": table}
+    if threshold:
+        info["recalibration"]["threshold"] = threshold
+
+
+@pytest.mark.parametrize("found", [None, "calls", "recalibrate", "rank_only"])
+def test_scores_draw_the_threshold_of_a_recalibration(scored, found):
+    info = scored.uns["dtp"]
+    if found is not None:
+        info["transfer"] = {"verdict": found, "found": found}
+    recalibrated(info, ["all"], value=0.25, rule="youden")
+    ax = pl.scores(scored, "state")
+    assert cut_of(ax) == 0.25
+    share = (scored.obs["dtp_score"] >= 0.25).groupby(scored.obs["state"]).mean()
+    assert [text.get_text() for text in ax.texts][-3:] == [f"{value:.0%}" for value in share]
+
+
+def test_scores_draw_no_threshold_where_calls_are_withheld(scored):
+    scored.uns["dtp"]["transfer"] = {"verdict": "rank_only", "found": "rank_only"}
+    assert cut_of(pl.scores(scored, "state")) is None
+    for verdict, found in (("recalibrate", "recalibrate"), ("calls", "rank_only")):
+        scored.uns["dtp"]["transfer"] = {"verdict": verdict, "found": found}
+        assert cut_of(pl.scores(scored, "state")) == 0.6
+
+
+def test_scores_draw_no_threshold_where_each_group_has_its_own(scored):
+    recalibrated(scored.uns["dtp"], ["s1", "s2"])
+    assert cut_of(pl.scores(scored, "state")) is None
+
+
+def test_scores_after_recalibration_itself(scored):
+    rng = np.random.default_rng(0)
+    scored.obs["dtp_logit"] = rng.normal(size=scored.n_obs)
+    scored.obs["sample"] = np.where(np.arange(scored.n_obs) % 2, "s1", "s2")
+    negatives = (scored.obs["state"] == "healthy").to_numpy()
+    scored.uns["dtp"]["positive"] = "relapse"
+    tl.recalibrate(scored, negatives=negatives, target_fpr=0.1, groupby="sample")
+    assert cut_of(pl.scores(scored, "state")) is None
+    tl.recalibrate(scored, negatives=negatives, target_fpr=0.1)
+    expected = scored.uns["dtp"]["recalibration"]["threshold"]["value"]
+    assert cut_of(pl.scores(scored, "state")) == expected != 0.6
 
 
 def test_scores_follow_order_categories_and_key(scored):

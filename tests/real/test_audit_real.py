@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -11,35 +9,26 @@ import pytest
 
 import dtp_scvi as dtp
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-CELLS = {
-    "aml_scrna/vangalen2019_GSE116256_AML1012-D0_raw_1136x27899.h5ad": "PredictionRefined",
-    "pbmc/pbmc4k_soupx_raw_2170x33694.h5ad": "Annotation",
-}
+CELLS = {"vangalen": "PredictionRefined", "pbmc": "Annotation"}
 
 
-def path_of(name):
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"shared/data/{name} is not here")
-    return path
+@pytest.fixture
+def amu(path_of):
+    def read(name):
+        table = pd.read_csv(path_of(f"amu/{name}.csv"))
+        label = table.pop("response").to_numpy()
+        table.index = [f"row{i}" for i in range(len(table))]
+        return ad.AnnData(table, obs=pd.DataFrame({"response": label}, index=table.index))
 
-
-def amu(name):
-    table = pd.read_csv(path_of(f"amu/{name}.csv"))
-    label = table.pop("response").to_numpy()
-    table.index = [f"row{i}" for i in range(len(table))]
-    return ad.AnnData(table, obs=pd.DataFrame({"response": label}, index=table.index))
+    return read
 
 
 def look_up(table, check, subject):
     return table.set_index(["check", "subject"]).loc[(check, subject)]
 
 
-@pytest.mark.filterwarnings("ignore")  # old files warn while they are read
-def test_persisters_are_the_other_sample():
-    name = "persister_pc9/pc9_erlotinib_day11_dropseq_raw_min500umi.h5ad"
-    adata = ad.read_h5ad(path_of(name))
+def test_persisters_are_the_other_sample(fresh):
+    adata = fresh("pc9")
     table = dtp.pp.audit(adata, "label", positive="drug_tolerant", batch_keys=["condition"])
     assert dtp.pp.confounded(table) == ["condition"]
     errors = table[table["verdict"] == "error"]
@@ -51,7 +40,7 @@ def test_persisters_are_the_other_sample():
     assert look_up(table, "near_identical_rows", "all")["n"] == 0
 
 
-def test_responders_of_the_upsampled_table_occur_twice():
+def test_responders_of_the_upsampled_table_occur_twice(amu):
     table = dtp.pp.audit(amu("logfourupsample"), "response")
     row = look_up(table, "identical_rows", "all")
     assert (row["n"], row["verdict"]) == (146, "warn")
@@ -62,7 +51,7 @@ def test_responders_of_the_upsampled_table_occur_twice():
     assert look_up(table, "near_identical_rows", "all")["n"] == 0
 
 
-def test_row_sums_of_the_ratio_table_are_the_label():
+def test_row_sums_of_the_ratio_table_are_the_label(amu):
     adata = amu("four")
     # Blocks of rows that the public table has in the order of its studies.
     adata.obs["study"] = np.repeat(["a", "b", "c", "d"], [28, 51, 7, 121])
@@ -75,7 +64,7 @@ def test_row_sums_of_the_ratio_table_are_the_label():
     assert look_up(table, "identical_rows", "all")["n"] == 0
 
 
-def test_rows_that_sum_to_one_leak_no_more():
+def test_rows_that_sum_to_one_leak_no_more(amu):
     adata = amu("four")
     adata.X = adata.X / adata.X.sum(axis=1, keepdims=True)
     table = dtp.pp.audit(adata, "response")
@@ -83,10 +72,9 @@ def test_rows_that_sum_to_one_leak_no_more():
     assert set(statistics["verdict"]) == {"ok"}
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", CELLS)
-def test_cells_of_one_sample_are_no_copies_of_each_other(name):
-    adata = ad.read_h5ad(path_of(name))
+def test_cells_of_one_sample_are_no_copies_of_each_other(name, fresh):
+    adata = fresh(name)
     labels = adata.obs[CELLS[name]].astype(str)
     adata.obs["label"] = labels.isin(["malignant", "MNP"])
     table = dtp.pp.audit(adata, "label")
@@ -95,9 +83,8 @@ def test_cells_of_one_sample_are_no_copies_of_each_other(name):
     assert look_up(table, "near_identical_rows", "searched")["n"] == adata.n_obs
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_monocyte_markers_are_in_the_soup_of_blood():
-    adata = ad.read_h5ad(path_of("pbmc/pbmc4k_soupx_raw_2170x33694.h5ad"))
+def test_monocyte_markers_are_in_the_soup_of_blood(fresh):
+    adata = fresh("pbmc")
     adata.obs["label"] = np.where(adata.obs["Annotation"] == "MNP", "MNP", "other")
     table = dtp.pp.audit(adata, "label", positive="MNP")
     row = look_up(table, "ambient_genes", "MNP")

@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anndata as ad
 import pandas as pd
 import pytest
 
 from dtp_scvi.data import SymbolResolver, align_genes, gene_names, iter_blocks, read_gmt
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-AML = "aml_scrna/vangalen2019_GSE116256_AML1012-D0_raw_1136x27899.h5ad"
-BULK = "aml_bulk/amlmapr_example_counts_100x60660.h5ad"
-PBMC = "pbmc/pbmc4k_soupx_raw_2170x33694.h5ad"
 
-
-def path_of(name):
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"shared/data/{name} is not here")
-    return path
-
-
-def read(name):
-    return ad.read_h5ad(path_of(name), backed="r")
+@pytest.fixture
+def read(path_of):
+    """Open a file without reading its matrix."""
+    return lambda name: ad.read_h5ad(path_of(name), backed="r")
 
 
 @pytest.mark.parametrize("gene_key", [None, "ensembl_id"])
-def test_versioned_ensembl_ids_meet_symbols(gene_key):
-    names = gene_names(read(BULK), gene_key)
-    alignment = align_genes(names, gene_names(read(AML)))
+def test_versioned_ensembl_ids_meet_symbols(gene_key, read):
+    names = gene_names(read("bulk"), gene_key)
+    alignment = align_genes(names, gene_names(read("vangalen")))
     assert alignment.coverage > 0.85
     assert not alignment.damaged
 
 
-def test_all_seventeen_lsc_genes_are_found_in_every_file():
-    signature = pd.read_csv(path_of("signatures/LSC17_Ng2016.csv"))["gene"]
-    for name in (AML, BULK):
-        assert align_genes(gene_names(read(name)), signature).missing == ()
+def test_all_seventeen_lsc_genes_are_found_in_every_file(read, lsc17):
+    for name in ("vangalen", "bulk"):
+        assert align_genes(gene_names(read(name)), lsc17["gene"]).missing == ()
 
 
-def test_bundled_table_agrees_with_another_release():
+def test_bundled_table_agrees_with_another_release(path_of):
     path = path_of("priors/hgnc_symbol_map.tsv.gz")
     pairs = pd.read_csv(path, sep="\t").dropna()
     names = pairs["Symbol"].drop_duplicates(keep=False)
@@ -52,7 +39,7 @@ def test_bundled_table_agrees_with_another_release():
     assert (ours["symbol"] == theirs["symbol"])[both].mean() > 0.95
 
 
-def test_every_symbol_a_spreadsheet_damaged_is_recognised():
+def test_every_symbol_a_spreadsheet_damaged_is_recognised(path_of):
     table = pd.read_csv(path_of("priors/excel_damaged_symbols.csv"))
     found = SymbolResolver.bundled().resolve(table["mogrified"])
     assert set(found["how"]) == {"spreadsheet"}
@@ -60,19 +47,19 @@ def test_every_symbol_a_spreadsheet_damaged_is_recognised():
     assert all(named)
 
 
-def test_damaged_gene_sets_are_reported():
+def test_damaged_gene_sets_are_reported(path_of):
     with pytest.warns(UserWarning, match="42617"):
         sets = read_gmt(path_of("signatures/dtp_signatures_barozzi_compiled.gmt"))
     assert len(sets) == 32
     assert len(read_gmt(path_of("signatures/h.all.v7.0.symbols.gmt"))) == 50
 
 
-def test_backed_file_streams_like_memory():
-    adata = ad.read_h5ad(path_of(PBMC))
-    alignment = align_genes(gene_names(adata), gene_names(read(AML))[::20])
+def test_backed_file_streams_like_memory(read, fresh):
+    adata = fresh("pbmc")
+    alignment = align_genes(gene_names(adata), gene_names(read("vangalen"))[::20])
     pairs = zip(
         iter_blocks(adata.X, alignment, max_bytes=2**20),
-        iter_blocks(read(PBMC).X, alignment, max_bytes=2**20),
+        iter_blocks(read("pbmc").X, alignment, max_bytes=2**20),
         strict=True,
     )
     for memory, backed in pairs:

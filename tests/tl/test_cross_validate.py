@@ -216,6 +216,11 @@ def test_cells_are_split_on_request_without_a_warning(fake, cells):
     assert "cells of one donor are in training and test" in result["params"]["protocol"]
     # Intervals still draw donors: their cells are alike.
     assert result["params"]["interval"] == "bootstrap over 8 donors"
+    # No donor was left out of what the calibration was fitted on.
+    assert result["calibration"]["unit"] == "cell"
+    assert result["calibration"]["n_groups"] == 8
+    _, grouped = run(fake, cells)
+    assert grouped["calibration"]["unit"] == "donor"
 
 
 @pytest.mark.parametrize("what", ["donor", "batch"])
@@ -224,3 +229,18 @@ def test_label_that_follows_the_donor_is_warned_of(fake, cells, what):
     with pytest.warns(UserWarning, match=f"The {what} determines the label") as seen:
         _, result = run(fake, cells)
     assert result["params"]["warnings"].tolist() == [str(w.message) for w in seen]
+
+
+def test_a_split_by_cell_promises_nothing_for_donors(fake, cells):
+    _, result = run(fake, cells, cell_level=True)
+    assert set(result["coverage"]["reason"]) == {"cells were held out, not donors"}
+
+
+def test_the_audit_is_stored_beside_the_metrics(fake, cells):
+    _, result = run(fake, cells)
+    pd.testing.assert_frame_equal(result["audit"], cells.uns["dtp_audit"]["table"])
+    assert "determined_by_donor" in set(result["audit"]["check"])
+    del cells.uns["dtp_audit"]
+    _, result = run(fake, cells, audit=False)
+    assert "audit" not in result
+    assert "dtp_audit" not in cells.uns

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -126,6 +128,8 @@ def test_each_group_on_its_own(tmp_path):
         ({"labels": "truth", "prevalence": 0.3}, "found labels, prevalence"),
         ({"prevalence": 0.0}, "prevalence"),
         ({"prevalence": 1.2}, "prevalence"),
+        ({"prevalence": np.float32(1.2)}, "prevalence"),
+        ({"prevalence": True}, "prevalence"),
         ({"negatives": "healthy", "target_fpr": 0.0}, "target_fpr"),
         ({"negatives": "truth"}, "a boolean for each"),
         ({"negatives": np.zeros(500, bool)}, "at least 20 negatives"),
@@ -149,6 +153,135 @@ def test_few_or_inverse_labels():
     adata.obs["turned"] = np.where(adata.obs["truth"] == "bad", "good", "bad")
     with pytest.raises(ValueError, match="no higher in the positive class"):
         dtp.tl.recalibrate(adata, labels="turned")
+
+
+def coded(adata):
+    """Turn the classes into 0 and 1, with gaps: what AnnData stores is 0.0, 1.0 and NaN."""
+    truth = (adata.obs["truth"] == "bad").to_numpy()
+    adata.obs["known"] = np.where(np.arange(adata.n_obs) % 3 == 0, np.nan, truth)
+    adata.uns["dtp"]["positive"] = "1"
+    adata.obs["dtp_call"] = pd.Categorical(["1"] * adata.n_obs)
+    return adata
+
+
+@pytest.mark.parametrize("stored", ["float", "category", "Int64", "file"])
+def test_zeros_and_ones_with_gaps_are_classes_of_the_model(stored, tmp_path):
+    expected = scored(900)
+    expected.obs["known"] = expected.obs["truth"].where(np.arange(900) % 3 != 0)
+    dtp.tl.recalibrate(expected, labels="known")
+    adata = coded(scored(900))
+    assert adata.obs["known"].dtype == float
+    if stored == "file":
+        adata.write_h5ad(tmp_path / "x.h5ad")
+        adata = ad.read_h5ad(tmp_path / "x.h5ad")
+    elif stored != "float":
+        adata.obs["known"] = adata.obs["known"].astype(stored)
+    dtp.tl.recalibrate(adata, labels="known")
+    assert adata.uns["dtp"]["recalibration"]["groups"].loc["all", "n_labels"] == 600
+    np.testing.assert_array_equal(adata.obs["dtp_score"], expected.obs["dtp_score"])
+    # The same calls under the names of this model's classes.
+    names = {"bad": "1", "not bad": "not 1", "indeterminate": "indeterminate"}
+    assert adata.obs["dtp_call"].tolist() == expected.obs["dtp_call"].map(names).tolist()
+
+
+def test_gaps_alone_are_no_labels():
+    adata = coded(scored(200))
+    adata.obs["known"] = np.nan
+    with pytest.raises(ValueError, match="rows labelled '1'; found none"):
+        dtp.tl.recalibrate(adata, labels="known")
+    adata.obs["known"] = np.where(np.arange(200) % 2, 0.0, np.nan)
+    with pytest.raises(ValueError, match="rows labelled '1'; found 0"):
+        dtp.tl.recalibrate(adata, labels="known")
+
+
+def test_a_fixed_threshold_is_one_on_the_probability():
+    cut = {"value": 0.3, "low": 0.28, "high": 0.33}
+    fixed, youden = scored(500), scored(500)
+    fixed.uns["dtp"]["threshold"] = {**cut, "rule": "fixed"}
+    youden.uns["dtp"]["threshold"] = {**cut, "rule": "youden"}
+    for adata in (fixed, youden):
+        dtp.tl.recalibrate(adata, prevalence=0.05)
+    assert fixed.uns["dtp"]["recalibration"]["threshold"] == {**cut, "rule": "fixed"}
+    moved = youden.uns["dtp"]["recalibration"]["threshold"]
+    assert all(moved[name] < cut[name] for name in cut)
+    np.testing.assert_array_equal(fixed.obs["dtp_score"], youden.obs["dtp_score"])
+    score = fixed.obs["dtp_score"].to_numpy()
+    calls = np.where(score < 0.28, "not bad", np.where(score < 0.33, "indeterminate", "bad"))
+    assert fixed.obs["dtp_call"].tolist() == calls.tolist()
+    assert (fixed.obs["dtp_call"] == "bad").sum() < (youden.obs["dtp_call"] == "bad").sum()
+
+
+def refused(adata, match, **kwargs):
+    """Check that recalibration fails as said and leaves the object as it was."""
+    obs, uns = adata.obs.copy(), copy.deepcopy(dict(adata.uns["dtp"]))
+    with pytest.raises(ValueError, match=match):
+        dtp.tl.recalibrate(adata, **kwargs)
+    pd.testing.assert_frame_equal(adata.obs, obs)
+    assert list(adata.uns["dtp"]) == list(uns)
+    for name, value in uns.items():
+        np.testing.assert_equal(adata.uns["dtp"][name], value)
+
+
+@pytest.mark.parametrize("verdict", ["rank_only", "calls"])
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_estimate_is_refused_where_another_kind_of_sample_was_found(verdict, stored, tmp_path):
+    adata = scored(3000)
+    # An override changes the verdict; what was found stays.
+    adata.uns["dtp"]["transfer"] = {
+        "verdict": verdict,
+        "found": "rank_only",
+        "reasons": np.array(["The rows are bulk samples.", "Few genes."], dtype=object),
+        "evidence": {"spread": 0.01},
+    }
+    if stored:
+        adata.write_h5ad(tmp_path / "x.h5ad")
+        adata = ad.read_h5ad(tmp_path / "x.h5ad")
+    match = r"found the verdict rank_only \(The rows are bulk samples.\).*pass `labels`"
+    refused(adata, match, prevalence="estimate")
+    # What the user knows is taken.
+    dtp.tl.recalibrate(adata, prevalence=0.3)
+    assert adata.uns["dtp"]["recalibration"]["method"] == "prevalence"
+    assert adata.uns["dtp"]["transfer"]["found"] == "rank_only"
+
+
+def test_other_verdicts_leave_the_estimate_to_its_own_test():
+    adata = scored(3000)
+    adata.uns["dtp"]["transfer"] = {"verdict": "rank_only", "found": "recalibrate", "reasons": []}
+    dtp.tl.recalibrate(adata, prevalence="estimate")
+    assert adata.uns["dtp"]["recalibration"]["groups"].loc["all", "label_shift_p"] > 0.01
+
+
+def test_a_prevalence_by_another_name():
+    refused(scored(200), "`prevalence` to be one of 'estimate'; found 'guess'", prevalence="guess")
+
+
+def test_it_is_never_silent():
+    adata = scored(1000)
+    with pytest.warns(UserWarning, match="Recalibrated by negatives") as found:
+        dtp.tl.recalibrate(adata, negatives="healthy")
+    value = adata.uns["dtp"]["recalibration"]["threshold"]["value"]
+    said = f"Recalibrated by negatives (1,000 rows in 1 groups): threshold {value:.3f}."
+    assert [str(warning.message) for warning in found] == [said]
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"labels": "truth"}, {"prevalence": 0.2}, {"negatives": "healthy"}]
+)
+def test_one_warning_for_all_groups(kwargs):
+    adata = scored(1000)
+    with pytest.warns(UserWarning, match="Recalibrated by") as found:
+        dtp.tl.recalibrate(adata, **kwargs, groupby="sample")
+    cuts = adata.uns["dtp"]["recalibration"]["groups"]["threshold"]
+    said = f"Recalibrated by {next(iter(kwargs))} (1,000 rows in 2 groups): threshold "
+    assert [str(warning.message) for warning in found] == [
+        f"{said}{cuts.min():.3f} to {cuts.max():.3f}."
+    ]
+
+
+def test_a_group_that_fails_leaves_all_as_they_were():
+    adata = scored(1000)
+    adata.obs["healthy"] &= adata.obs["sample"] == "s2"
+    refused(adata, "at least 20 negatives.*found 0", negatives="healthy", groupby="sample")
 
 
 def test_not_scored():

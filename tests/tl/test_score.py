@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 import dtp_scvi as dtp
+from dtp_scvi.data import detect_scale
 from dtp_scvi.datasets import simulate_cells, simulate_cohort
 from dtp_scvi.model import DTPTransformer
 
@@ -242,6 +243,33 @@ def test_bulk_in_log2_tpm(model, made):
     linear.X = np.exp2(np.asarray(cohort.X, dtype=np.float64)) - 1
     found = logit_of(linear, model, min_coverage=0.3, scale="cpm")
     np.testing.assert_allclose(found, cohort.obs["dtp_logit"], atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["dense", "csr", "backed"])
+@pytest.mark.parametrize(("bad", "found"), [(np.nan, "1 NaN"), (-1.0, "1 negative")])
+def test_a_bad_value_that_the_sample_of_the_scale_misses(student, kind, bad, found, tmp_path):
+    cells = simulate_cells(700, 200, n_donors=3, seed=9)
+    values = cells.layers["counts"].toarray()
+    # The scale is read from 256 rows; of the others, take one of a later block.
+    seen = np.random.default_rng(0).choice(700, 256, replace=False)
+    row = int(np.setdiff1d(np.arange(600, 700), seen)[0])
+    values[row, 17] = bad
+    cells.X = values if kind == "dense" else sp.csr_matrix(values)
+    if kind == "backed":
+        cells.write_h5ad(tmp_path / "x.h5ad")
+        cells = ad.read_h5ad(tmp_path / "x.h5ad", backed="r")
+    else:
+        detect_scale(cells.X)
+    match = f"in adata.X; found {found} values; the first in row {row}, column 17"
+    for act in (
+        lambda: dtp.tl.score(cells, student),
+        lambda: dtp.tl.transfer_check(cells, student),
+        lambda: student.predict_proba(cells),
+    ):
+        with pytest.raises(ValueError, match=match):
+            act()
+    assert "dtp" not in cells.uns
+    assert not [name for name in cells.obs if name.startswith("dtp")]
 
 
 def test_coverage_is_recorded_and_warned_of(teacher, query):

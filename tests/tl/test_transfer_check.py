@@ -5,10 +5,13 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import dtp_scvi as dtp
+from dtp_scvi.data import draw_rows
 from dtp_scvi.datasets import simulate_cells, simulate_cohort
 from dtp_scvi.model import DTPTransformer, load_model
+from dtp_scvi.tl._predict import predict
 from dtp_scvi.tl._transfer_rules import LIMITS, VERDICTS, judge, measured
 
 CLEAN = {
@@ -191,6 +194,79 @@ def test_rows_within_the_interval_of_the_threshold_are_indeterminate(query, mode
     np.testing.assert_array_equal(query.obs["dtp_call"] == "indeterminate", between)
     sure = query.obs["dtp_call"][~between]
     np.testing.assert_array_equal(sure == "drug_tolerant", score[~between] >= cut["value"])
+
+
+@pytest.fixture
+def in_forms(query, tmp_path):
+    """The same rows in each storage."""
+    dense, sparse = query.copy(), query.copy()
+    dense.layers["counts"] = query.layers["counts"].toarray()
+    sparse.layers["counts"] = sp.csr_matrix(query.layers["counts"])
+    query.write_h5ad(tmp_path / "query.h5ad")
+    backed = ad.read_h5ad(tmp_path / "query.h5ad", backed="r")
+    yield {"dense": dense, "csr": sparse, "backed": backed}
+    backed.file.close()
+
+
+def streamed(adata, model, **kwargs):
+    query = model.prepare(adata, layer="counts")
+    given = {"batch_size": None, "verbose": False, **kwargs}
+    found = predict(model, query, adata.n_obs, **given)
+    return found.logits, found.space
+
+
+def test_coordinates_of_a_sample_are_kept_and_logits_of_all(in_forms, model):
+    logits, everything = streamed(in_forms["csr"], model)
+    assert everything.shape[0] == len(logits) == 400
+    chosen = draw_rows(400, None, 60, np.random.default_rng(0))
+    for name, adata in in_forms.items():
+        for batch_size in (None, 37):
+            found, space = streamed(adata, model, n_space=60, batch_size=batch_size)
+            np.testing.assert_allclose(found, logits, rtol=1e-5, atol=1e-5, err_msg=name)
+            assert space.shape == (60, everything.shape[1])
+            np.testing.assert_allclose(
+                space, everything[chosen], rtol=1e-4, atol=1e-4, err_msg=name
+            )
+    for n_space in (400, 401):
+        np.testing.assert_array_equal(
+            streamed(in_forms["csr"], model, n_space=n_space)[1], everything
+        )
+
+
+def test_the_same_rows_are_kept_whatever_the_storage(in_forms, model):
+    expected = streamed(in_forms["csr"], model, n_space=60)
+    for adata in in_forms.values():
+        logits, space = streamed(adata, model, n_space=60)
+        np.testing.assert_array_equal(logits, expected[0])
+        np.testing.assert_array_equal(space, expected[1])
+
+
+def test_a_sample_is_what_a_large_query_is_judged_by(query, model, monkeypatch):
+    whole = check(query, model)["evidence"]
+    monkeypatch.setattr(predict, "__kwdefaults__", {"n_space": 150})
+    part = check(query, model)["evidence"]
+    of_logits = ("shift", "share_high", "share_low", "entropy", "prevalence", "label_shift_p")
+    for name in of_logits:
+        assert part.get(name) == whole.get(name)
+    for name in ("domain_auroc", "far_share", "spread"):
+        assert part[name] != whole[name]
+        assert part[name] == pytest.approx(whole[name], abs=0.1)
+
+
+@pytest.mark.parametrize("transfer", ["skip", "check", "calls"])
+def test_coordinates_are_kept_only_where_they_are_compared(query, model, monkeypatch, transfer):
+    kept = []
+
+    def spy(*args, **kwargs):
+        found = predict(*args, **kwargs)
+        kept.append(found.space.shape[0])
+        return found
+
+    monkeypatch.setattr("dtp_scvi.tl._score.predict", spy)
+    monkeypatch.setattr("dtp_scvi.tl._score.MOST_ROWS", 150)
+    dtp.tl.score(query, model, layer="counts", transfer=transfer)
+    assert kept == [0 if transfer == "skip" else 150]
+    assert np.isfinite(query.obs["dtp_logit"]).all()
 
 
 @pytest.mark.parametrize(

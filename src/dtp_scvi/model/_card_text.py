@@ -135,7 +135,10 @@ def _evaluation(evaluation: Mapping[str, Any]) -> list[str]:
     by_model: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in evaluation["metrics"]:
         by_model.setdefault(row["model"], {})[row["metric"]] = row
-    rows = [(name, *(_range(found[m]) for m in _SHOWN)) for name, found in by_model.items()]
+    rows = [
+        (name, *(_range(found[m]) if m in found else "–" for m in _SHOWN))
+        for name, found in by_model.items()
+    ]
     return [said, "", *_table(("model", *_SHOWN), rows)]
 
 

@@ -12,7 +12,7 @@ from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
 
 from dtp_scvi._docs import docs
-from dtp_scvi._logging import progress
+from dtp_scvi._logging import progress, warn
 from dtp_scvi._scvi import (
     StringLabelsField,
     leave_original,
@@ -427,6 +427,11 @@ class ExpressionClassifier(PortableModel):
         ValueError
             When it is of another model or positive class, or its threshold rests on named
             negatives.
+
+        Warns
+        -----
+        UserWarning
+            When the models of the cross-validation were made with other arguments.
         """
         self._check_trained()
         params = result["params"]
@@ -439,6 +444,11 @@ class ExpressionClassifier(PortableModel):
                 "cross_validate(DTPTransformer, ..., distill=True).",
             )
             raise ValueError(msg)
+        if column == params["model"] and params.get("settings", self.settings_) != self.settings_:
+            warn(
+                f"Cross-validated with {params['settings']}, this model has {self.settings_}: its "
+                "log-odds may spread differently. Pass the same model_kwargs to cross_validate."
+            )
         evidence, self.evaluation_ = adopt_result(result, column)
         self._take(evidence)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -52,6 +53,11 @@ class PortableModel(BaseModelClass):
 
     _saved: ClassVar[tuple[str, ...]] = ()
     """Attributes, JSON-able, that a subclass saves beside the common ones."""
+
+    @property
+    def settings_(self) -> str:
+        """Arguments that the model was made with, as JSON."""
+        return json.dumps(plain(self.init_params_["non_kwargs"]), sort_keys=True)
 
     def _check_trained(self) -> None:
         if not self.is_trained_:

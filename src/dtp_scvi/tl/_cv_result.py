@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,9 @@ def summarise(
     main = probabilities[task.name]
     threshold = choose_threshold(labels, main, groups=plan.donors, **rule, **draws)
     calibration = Calibration.fit(logits[task.name], labels, groups=plan.donors, **draws)
+    if plan.optimistic:
+        # Donors are resampled for the intervals; what was left out are cells.
+        calibration = replace(calibration, unit="cell")
     no_group = np.full(len(labels), "", dtype=object)
     return {
         "metrics": metrics,
@@ -70,7 +74,7 @@ def summarise(
         "pr": pr_table(labels, logits),
         "reliability": reliability_table(labels, probabilities, plan.donors, **draws),
         "decision_curve": decision_curve(labels, probabilities, groups=plan.donors, **draws),
-        "coverage": conformal_coverage(labels, main, plan.donors, **draws),
+        "coverage": _coverage(labels, main, plan, draws),
         "scores": pd.DataFrame(logits, index=rows),
         "probabilities": pd.DataFrame(probabilities, index=rows),
         "label": labels,
@@ -79,6 +83,16 @@ def summarise(
         "folds": fold_table(found, plan, labels),
         "params": {**params, **describe(task, plan, found), **_given(seed=seed), "n_boot": n_boot},
     }
+
+
+def _coverage(
+    labels: np.ndarray, probabilities: np.ndarray, plan: Plan, draws: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Coverage of conformal sets on donors left out; no number where cells were left out."""
+    if not plan.optimistic or plan.donors is None:
+        return conformal_coverage(labels, probabilities, plan.donors, **draws)
+    table = conformal_coverage(labels, probabilities, None, **draws)
+    return table.assign(reason="cells were held out, not donors")
 
 
 def describe(task: Task, plan: Plan, found: OutOfFold) -> dict[str, Any]:
@@ -102,7 +116,12 @@ def describe(task: Task, plan: Plan, found: OutOfFold) -> dict[str, Any]:
         "warnings": np.array(plan.warnings, dtype=object),
         "seconds": {name: round(value, 3) for name, value in found.seconds.items()},
         "versions": {"dtp_scvi": __version__} | {name: version(name) for name in _PACKAGES},
-        **_given(donor_key=reg.donor_key, batch_key=reg.batch_key, layer=reg.layer),
+        **_given(
+            donor_key=reg.donor_key,
+            batch_key=reg.batch_key,
+            layer=reg.layer,
+            settings=found.details[task.name][0].get("settings"),
+        ),
     }
     if reg.donors is not None:
         params["n_donors"] = len(set(reg.donors))

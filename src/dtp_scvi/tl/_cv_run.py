@@ -133,7 +133,8 @@ def _predict(model: Any, task: Task, fold: Fold, start: float, rule: str) -> Fit
     logits = model.predict_logits(indices=fold.test)[task.reg.positive].to_numpy()
     seconds = time.perf_counter() - start
     cut = float(model.threshold_["value"])
-    return Fit(logits, model.calibrated(logits), cut, seconds, {"threshold_rule": rule})
+    details = {"threshold_rule": rule, "settings": getattr(model, "settings_", None)}
+    return Fit(logits, model.calibrated(logits), cut, seconds, details)
 
 
 def _rule_of(
