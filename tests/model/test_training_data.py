@@ -103,3 +103,19 @@ def test_it_stops_before_anything_is_fitted(monkeypatch):
             threshold_kwargs={"negatives": negatives, "target": 0.2},
         )
     assert not model.threshold_
+
+
+def test_isotonic_is_refused_before_any_fit(monkeypatch):
+    adata = simulate_cells(300, 200, n_donors=6)
+    DTPTransformer.setup_anndata(
+        adata, "state", positive="drug_tolerant", layer="counts", donor_key="donor"
+    )
+    monkeypatch.setattr(
+        "dtp_scvi.model._transformer.fit_linear", lambda *_: pytest.fail("a fit was begun")
+    )
+    model = DTPTransformer(adata, n_programs=8)
+    with pytest.raises(
+        ValueError, match=r"1,000 labels of 5 donors for isotonic; found \d+ label"
+    ):
+        model.train(calibration="isotonic", verbose=False)
+    assert not model.is_trained_

@@ -129,7 +129,7 @@ def _evaluation(evaluation: Mapping[str, Any]) -> list[str]:
         return ["Not evaluated: cross-validate, then `model.adopt(adata.uns['dtp_cv'])`."]
     params = evaluation["params"]
     said = (
-        f"{params['protocol']}; intervals over {params['interval']}; this model is "
+        f"{params['protocol']}; intervals: {params['interval']}; this model is "
         f"`{evaluation['column']}`."
     )
     by_model: dict[str, dict[str, Mapping[str, Any]]] = {}

@@ -10,6 +10,7 @@ import numpy as np
 from dtp_scvi._validate import problem
 from dtp_scvi.data import get_matrix
 from dtp_scvi.model._arguments import N_FOLDS
+from dtp_scvi.stats import IsotonicCalibrator
 from dtp_scvi.train import InnerFolds, inner_folds, read_rows
 
 if TYPE_CHECKING:
@@ -68,6 +69,22 @@ def read_training_data(
     return TrainingData(which, matrix, total, codes, donors, inner, reg.scale)
 
 
+def held_out_rows(given: TrainingData, n_members: int) -> np.ndarray:
+    """Rows that a member holds out, each once."""
+    folds = given.inner.folds
+    return np.concatenate([test for _, test in folds[:n_members]])
+
+
+def check_calibration(kind: str, given: TrainingData, n_members: int) -> None:
+    """Raise, before any fit, where too few rows will be held out for this kind of curve."""
+    if kind != IsotonicCalibrator.kind:
+        return
+    rows = held_out_rows(given, n_members)
+    by_donor = given.donors is not None and given.inner.unit == "donor"
+    units = given.donors[rows] if given.donors is not None and by_donor else rows
+    IsotonicCalibrator.check_enough(len(rows), len(set(units)))
+
+
 def rule_arguments(
     arguments: Mapping[str, Any] | None, given: TrainingData, n_members: int
 ) -> dict[str, Any]:
@@ -77,9 +94,7 @@ def rule_arguments(
         found.pop("negatives", None)
         return found
     found["negatives"] = np.asarray(found["negatives"])[given.which]
-    folds = given.inner.folds
-    held_out = [folds[member % len(folds)][1] for member in range(n_members)]
-    if not found["negatives"][np.concatenate(held_out)].any():
+    if not found["negatives"][held_out_rows(given, n_members)].any():
         msg = problem(
             "`negatives` among the rows that are held out for the threshold",
             f"all {int(found['negatives'].sum()):,} of them among the rows that are fitted",

@@ -23,7 +23,12 @@ from dtp_scvi.model._evidence import held_out_evidence, space_reference
 from dtp_scvi.model._explain import gene_embedding, program_attention
 from dtp_scvi.model._programs import match_programs
 from dtp_scvi.model._student import DTPStudent
-from dtp_scvi.model._training_data import TrainingData, read_training_data, rule_arguments
+from dtp_scvi.model._training_data import (
+    TrainingData,
+    check_calibration,
+    read_training_data,
+    rule_arguments,
+)
 from dtp_scvi.module import TransformerModule, one_against_rest, sorted_columns
 from dtp_scvi.stats import CALIBRATORS
 from dtp_scvi.train import (
@@ -248,6 +253,7 @@ class DTPTransformer(ExpressionClassifier):
         check_one_of(calibration, CALIBRATORS, "calibration")
         given = read_training_data(self, indices, seed)
         codes, inner, groups = given.codes, given.inner, given.groups
+        check_calibration(calibration, given, self._architecture["n_members"])
         rule_kwargs = rule_arguments(threshold_kwargs, given, self._architecture["n_members"])
         log = log_rows(given.matrix, given.total, given.scale)
         axes = principal_axes(log, _N_AXES, groups=groups, seed=seed)

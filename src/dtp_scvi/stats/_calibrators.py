@@ -176,16 +176,35 @@ class IsotonicCalibrator(Calibrator):
     kind = "isotonic"
     _fields: ClassVar = {"x": True, "y": True}
 
-    def _fit(
-        self, score: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.float64]
-    ) -> dict[str, Any]:
-        if self.n_labels < ISOTONIC_LABELS or self.n_groups < ISOTONIC_GROUPS:
+    @staticmethod
+    def check_enough(n_labels: int, n_groups: int) -> None:
+        """
+        Raise where there are too few rows for a free curve.
+
+        Parameters
+        ----------
+        n_labels
+            Rows to fit on.
+        n_groups
+            Donors among them; rows count alone where donors are unknown.
+
+        Raises
+        ------
+        ValueError
+            Fewer than 1,000 rows or 5 donors.
+        """
+        if n_labels < ISOTONIC_LABELS or n_groups < ISOTONIC_GROUPS:
             msg = problem(
                 f"at least {ISOTONIC_LABELS:,} labels of {ISOTONIC_GROUPS} donors for isotonic",
-                f"{self.n_labels:,} labels of {self.n_groups:,}",
+                f"{n_labels:,} labels of {n_groups:,}",
                 "Use 'platt', which has two parameters.",
             )
             raise ValueError(msg)
+
+    def _fit(
+        self, score: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.float64]
+    ) -> dict[str, Any]:
+        self.check_enough(self.n_labels, self.n_groups)
         # Ties are merged here: scikit-learn also merges neighbours that differ in the last bits.
         level, row = np.unique(score, return_inverse=True)
         mass = np.bincount(row, weights)
