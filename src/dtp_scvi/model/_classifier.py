@@ -20,10 +20,9 @@ from dtp_scvi._scvi import (
     setup_args,
     setup_method_args,
 )
-from dtp_scvi._validate import check_one_of, check_positive_int, problem, shorten
+from dtp_scvi._validate import check_one_of, check_positive_int, problem
 from dtp_scvi.data import Scale, align_genes, gene_names, get_matrix, resolve_scale
 from dtp_scvi.model._bundle import weights_hash
-from dtp_scvi.model._card import NOTES, ModelCard, model_card
 from dtp_scvi.model._checks import classes_of
 from dtp_scvi.model._evidence import Evidence, adopt_result
 from dtp_scvi.model._portable import PortableModel
@@ -190,45 +189,6 @@ class ExpressionClassifier(PortableModel):
             When it was not set up for this class.
         """
         return read_registration(adata, setup_args(manager_of(cls, adata).registry))
-
-    def describe(self, **notes: str) -> None:
-        """Add what no data can tell to the model card, such as how the label was defined.
-
-        Parameters
-        ----------
-        **notes
-            Texts, any of ``dtp_scvi.model.NOTES``: ``label``, ``intended_use``, ``data_source``,
-            ``population``, ``ethics``, ``licence``, ...; an empty text removes one.
-
-        Raises
-        ------
-        TypeError
-            When a name is unknown.
-
-        Examples
-        --------
-        >>> import dtp_scvi as dtp
-        >>> cells = dtp.datasets.simulate_cells(300, 200, n_donors=4)
-        >>> dtp.model.DTPTransformer.setup_anndata(cells, "state", positive="drug_tolerant")
-        >>> model = dtp.model.DTPTransformer(cells, n_programs=8)
-        >>> model.describe(label="simulated persister programme above its median")
-        >>> model.notes_["label"]
-        'simulated persister programme above its median'
-        """
-        unknown = [name for name in notes if name not in NOTES]
-        if unknown:
-            msg = problem(
-                f"any of {', '.join(NOTES)}", shorten(unknown), "Use one of these names."
-            )
-            raise TypeError(msg)
-        kept = {**self.notes_, **notes}
-        self.notes_ = {name: str(text) for name, text in kept.items() if text}
-
-    @property
-    def card_(self) -> ModelCard:
-        """What the model is, was trained on, is worth and is not: a :class:`ModelCard`."""
-        self._check_trained()
-        return model_card(self._meta(), self.id_)
 
     @property
     def id_(self) -> str:

@@ -12,9 +12,9 @@ from scvi.model.base import BaseModelClass
 
 from dtp_scvi._constants import RESEARCH_USE
 from dtp_scvi._scvi import setup_args
-from dtp_scvi._validate import problem
+from dtp_scvi._validate import problem, shorten
 from dtp_scvi.model._bundle import read_meta, read_weights, weights_hash, write_bundle
-from dtp_scvi.model._card import model_card
+from dtp_scvi.model._card import NOTES, ModelCard, model_card
 from dtp_scvi.model._checks import check_same_classes, check_same_genes, classes_of
 from dtp_scvi.model._plain import plain
 from dtp_scvi.model._versions import versions
@@ -58,6 +58,45 @@ class PortableModel(BaseModelClass):
     def settings_(self) -> str:
         """Arguments that the model was made with, as JSON."""
         return json.dumps(plain(self.init_params_["non_kwargs"]), sort_keys=True)
+
+    def describe(self, **notes: str) -> None:
+        """Add what no data can tell to the model card, such as how the label was defined.
+
+        Parameters
+        ----------
+        **notes
+            Texts, any of ``dtp_scvi.model.NOTES``: ``label``, ``intended_use``, ``data_source``,
+            ``population``, ``ethics``, ``licence``, ...; an empty text removes one.
+
+        Raises
+        ------
+        TypeError
+            When a name is unknown.
+
+        Examples
+        --------
+        >>> import dtp_scvi as dtp
+        >>> cells = dtp.datasets.simulate_cells(300, 200, n_donors=4)
+        >>> dtp.model.DTPTransformer.setup_anndata(cells, "state", positive="drug_tolerant")
+        >>> model = dtp.model.DTPTransformer(cells, n_programs=8)
+        >>> model.describe(label="simulated persister programme above its median")
+        >>> model.notes_["label"]
+        'simulated persister programme above its median'
+        """
+        unknown = [name for name in notes if name not in NOTES]
+        if unknown:
+            msg = problem(
+                f"any of {', '.join(NOTES)}", shorten(unknown), "Use one of these names."
+            )
+            raise TypeError(msg)
+        kept = {**self.notes_, **notes}
+        self.notes_ = {name: str(text) for name, text in kept.items() if text}
+
+    @property
+    def card_(self) -> ModelCard:
+        """What the model is, was trained on, is worth and is not: a :class:`ModelCard`."""
+        self._check_trained()
+        return model_card(self._meta(), weights_hash(self.module.state_dict())[:12])
 
     def _check_trained(self) -> None:
         if not self.is_trained_:
