@@ -179,7 +179,9 @@ def _p(p: float) -> str:
 
 def _name(group: str, params: Mapping[str, Any]) -> str:
     """Say of a group where it was cut: "high (≥ 0.52)"."""
-    cuts = [float(value) for value in np.atleast_1d(params["cut_values"])]
+    cuts = [
+        f"{float(value):.3g}".replace("-", "−") for value in np.atleast_1d(params["cut_values"])
+    ]
     if group == "high":
-        return f"high (≥ {cuts[-1]:.3g})"
-    return f"low (< {cuts[0]:.3g})" if group == "low" else group
+        return f"high (≥ {cuts[-1]})"
+    return f"low (< {cuts[0]})" if group == "low" else group

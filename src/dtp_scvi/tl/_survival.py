@@ -107,8 +107,8 @@ def survival(
     ``hazard_ratio_adjusted``
         The same beside ``covariates``; only where there are any.
     ``proportional_hazards``
-        Chi-squared of the Schoenfeld residuals of the score against the rank of time, in the
-        adjusted model where there is one (Grambsch & Therneau 1994,
+        Chi-squared of the scaled Schoenfeld residuals of the score against the rank of the event
+        time, in the adjusted model where there is one (Grambsch & Therneau 1994,
         doi:10.1093/biomet/81.3.515).
     ``non_linearity``
         Likelihood ratio of a restricted cubic spline against the straight line in that model.

@@ -28,6 +28,8 @@ EVENTS_PER_TERM: Final = 10
 # Above this correlation the effects of score and covariate can't be told apart.
 _COLLINEAR: Final = 0.95
 _FEW_FOR_SPLINE: Final = 100
+# lifelines warns of this and returns the numbers at which it stopped.
+_NOT_CONVERGED: Final = "failed to converge"
 
 
 @dataclass(frozen=True)
@@ -70,43 +72,45 @@ def cox_rows(
     alone = patients.frame[["time", "event"]].assign(score=_per_sd(patients.frame["score"]))
     full = pd.concat([alone, _scaled(covariates)], axis=1)
     strata = patients.strata
-    fitter = fit_cox(alone, strata)
-    rows = [_hazard_ratio(fitter, "hazard_ratio", f"Each SD higher {score_key}", strata)]
-    note = _too_few(patients.n_events, covariates.shape[1] + 1)
+    fitter, doubt = fit_cox(alone, strata)
+    note = _notes(doubt, _too_few(patients.n_events, covariates.shape[1] + 1))
+    start = f"Each SD higher {score_key}"
+    rows = [_hazard_ratio(fitter, "hazard_ratio", start, strata, note)]
     if covariates.shape[1]:
-        fitter = fit_cox(full, strata)
+        fitter, more = fit_cox(full, strata)
+        note = _notes(more, _too_few(patients.n_events, covariates.shape[1] + 1))
         start = f"At equal {shorten(patients.covariates.columns, 10)}, each SD higher {score_key}"
-        rows.append(_hazard_ratio(fitter, "hazard_ratio_adjusted", start, strata))
+        rows.append(_hazard_ratio(fitter, "hazard_ratio_adjusted", start, strata, note))
     if note:
-        warn(f"Survival: {note}")
-        rows = [Row(**{**vars(row), "sentence": f"{row.sentence} {note}"}) for row in rows]
+        warn(f"Survival:{note}")
     rows.append(_proportional(fitter, full, strata, score_key))
     rows.append(_non_linear(fitter, full, strata, score_key))
     return rows, _terms(fitter, covariates)
 
 
-def fit_cox(table: pd.DataFrame, strata: pd.DataFrame) -> Any:
-    """Fit by lifelines (Efron's ties); its worries become ours, its failure an error that helps."""
+def fit_cox(table: pd.DataFrame, strata: pd.DataFrame) -> tuple[Any, str]:
+    """Fit by lifelines (Efron's ties); return what it doubts as well, or raise where it fails."""
     lifelines = require("lifelines", EXTRA)
     fitter = lifelines.CoxPHFitter()
     joined = pd.concat([table, strata.add_prefix("stratum: ")], axis=1).reset_index(drop=True)
     names = [f"stratum: {key}" for key in strata] or None
+    failure: Exception | None = None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             fitter.fit(joined, "time", "event", strata=names)
         except lifelines.exceptions.ConvergenceError as error:
-            first = next(iter(str(error).strip().splitlines()), "no reason given")
-            msg = problem(
-                "a Cox model that can be fitted",
-                first,
-                "Drop covariates or merge rare categories; a score that sorts all events apart "
-                "has no finite hazard ratio.",
-            )
-            raise ValueError(msg) from error
-    for problem_text in _worries(caught):
-        warn(f"Survival: lifelines says of the Cox model: {problem_text}")
-    return fitter
+            failure = error
+    doubt = " ".join(_worries(caught))
+    if failure is not None or _NOT_CONVERGED in doubt:
+        msg = problem(
+            "a Cox model that can be fitted",
+            "no convergence: " + " ".join(str(failure or doubt).split())[:300],
+            "Drop covariates or merge rare categories; a score or category that sorts all events "
+            "apart has no finite hazard ratio.",
+        )
+        raise ValueError(msg) from failure
+    return fitter, doubt
 
 
 def p_text(p: float) -> str:
@@ -118,6 +122,11 @@ def _worries(caught: list[warnings.WarningMessage]) -> Iterator[str]:
     for item in caught:
         if item.category.__module__.startswith("lifelines"):
             yield " ".join(str(item.message).split())[:300]
+
+
+def _notes(doubt: str, few: str) -> str:
+    said = f" lifelines doubts the fit: {doubt}" if doubt else ""
+    return said + (f" {few}" if few else "")
 
 
 def _per_sd(score: pd.Series) -> pd.Series:
@@ -187,7 +196,7 @@ def _too_few(n_events: int, n_terms: int) -> str:
     )
 
 
-def _hazard_ratio(fitter: Any, term: str, start: str, strata: pd.DataFrame) -> Row:
+def _hazard_ratio(fitter: Any, term: str, start: str, strata: pd.DataFrame, note: str) -> Row:
     ratio = float(np.exp(fitter.params_[SCORE]))
     low, high = (float(end) for end in np.exp(fitter.confidence_intervals_.loc[SCORE]))
     p = float(fitter.summary.loc[SCORE, "p"])
@@ -198,41 +207,50 @@ def _hazard_ratio(fitter: Any, term: str, start: str, strata: pd.DataFrame) -> R
         verdict = f"A higher score goes with {'earlier' if ratio > 1 else 'later'} events."
     text = (
         f"{start} goes with a hazard {ratio:.2f} times as high (95 % interval {low:.2f} to "
-        f"{high:.2f}, {p_text(p)}{within}). {verdict}"
+        f"{high:.2f}, {p_text(p)}{within}). {verdict}{note}"
     )
     return Row(term, text, ratio, low, high, p)
 
 
 def _proportional(fitter: Any, table: pd.DataFrame, strata: pd.DataFrame, score_key: str) -> Row:
-    """Scaled Schoenfeld residuals of the score against the rank of time."""
+    """Scaled Schoenfeld residuals of the score against the rank of the event time."""
     test = require("lifelines.statistics", EXTRA).proportional_hazard_test
     joined = pd.concat([table, strata.add_prefix("stratum: ")], axis=1).reset_index(drop=True)
-    found = test(fitter, joined, time_transform="rank").summary.loc[SCORE]
+    found = test(fitter, joined, time_transform=_event_rank).summary.loc[SCORE]
     p = float(found["p"])
     if p < 0.05:
         text = (
             f"The hazard ratio of {score_key} changes over time ({p_text(p)}, Schoenfeld residuals "
-            "against the rank of time): it is a mean over the follow-up. Read the restricted mean "
+            "against the rank of the event time): it is a mean over the follow-up. Read the restricted mean "
             "survival beside it."
         )
     else:
         text = (
             f"Nothing shows that the hazard ratio of {score_key} changes over time ({p_text(p)}, "
-            "Schoenfeld residuals against the rank of time); few events would hide it."
+            "Schoenfeld residuals against the rank of the event time); few events would hide it."
         )
     return Row("proportional_hazards", text, float(found["test_statistic"]), p=p)
+
+
+def _event_rank(time: pd.Series, event: pd.Series, weights: pd.Series) -> pd.Series:
+    """Rank of each event's time among the events, ties sharing their mean."""
+    # lifelines' own "rank" counts events in the order of its rows, which is by stratum first.
+    return time.where(event.astype(bool)).rank()
 
 
 def _non_linear(fitter: Any, table: pd.DataFrame, strata: pd.DataFrame, score_key: str) -> Row:
     n_knots = 3 if len(table) < _FEW_FOR_SPLINE else 4
     try:
-        knots = spline_knots(table[SCORE], n_knots)
+        basis = spline_basis(table[SCORE], spline_knots(table[SCORE], n_knots))
+        # At right angles to the line, or the optimiser gets lost with a skewed score.
+        line = np.column_stack([np.ones(len(table)), table[SCORE]])
+        bend = np.linalg.qr(np.hstack([line, basis]))[0][:, 2:] * np.sqrt(len(table))
+        columns = {f"spline {i}": bend[:, i] for i in range(bend.shape[1])}
+        curved, doubt = fit_cox(table.assign(**columns), strata)
     except ValueError as error:
         return Row("non_linearity", f"Not tested for {score_key}: {error}")
-    basis = spline_basis(table[SCORE], knots)
-    basis = (basis - basis.mean(axis=0)) / basis.std(axis=0)
-    columns = {f"spline {i}": basis[:, i] for i in range(basis.shape[1])}
-    curved = fit_cox(table.assign(**columns), strata)
+    if doubt:
+        return Row("non_linearity", f"Not tested for {score_key}: lifelines doubts it: {doubt}")
     # Nested models by the same optimiser: below 0 only by rounding.
     gain = max(0.0, 2 * float(curved.log_likelihood_ - fitter.log_likelihood_))
     p = float(chi2.sf(gain, n_knots - 2))

@@ -196,7 +196,7 @@ def _events(column: pd.Series, key: str) -> np.ndarray:
         found = np.full(len(column), np.nan)
         found[column.notna().to_numpy()] = known.to_numpy(dtype=np.float64)
         return found
-    words = sorted(values, key=str)
+    words = sorted((v.item() if isinstance(v, np.generic) else v for v in values), key=str)
     dead = [
         v for v in words if any(part in str(v).lower() for part in ("dead", "decease", "died"))
     ]
