@@ -121,7 +121,8 @@ def p_text(p: float) -> str:
 def _worries(caught: list[warnings.WarningMessage]) -> Iterator[str]:
     for item in caught:
         if item.category.__module__.startswith("lifelines"):
-            yield " ".join(str(item.message).split())[:300]
+            # The first sentence; advice about code and links follow.
+            yield " ".join(str(item.message).split()).split(". ")[0].rstrip(".") + "."
 
 
 def _notes(doubt: str, few: str) -> str:
@@ -267,13 +268,13 @@ def _terms(fitter: Any, covariates: pd.DataFrame) -> pd.DataFrame:
     unit = pd.Series(1.0, index=fitter.params_.index)
     unit.update(covariates.std(ddof=1))
     ends = fitter.confidence_intervals_
-    return pd.DataFrame(
-        {
-            "term": [str(name) for name in fitter.params_.index],
+    # A category without an event has no finite ratio; its row says so by its ends.
+    with np.errstate(over="ignore"):
+        ratios = {
             "hazard_ratio": np.exp(fitter.params_ / unit).to_numpy(),
             "low": np.exp(ends.iloc[:, 0] / unit).to_numpy(),
             "high": np.exp(ends.iloc[:, 1] / unit).to_numpy(),
-            "p": fitter.summary["p"].to_numpy(),
-        },
-        index=pd.RangeIndex(len(unit)).astype(str),
-    )
+        }
+    terms = {"term": [str(name) for name in fitter.params_.index]}
+    index = pd.RangeIndex(len(unit)).astype(str)
+    return pd.DataFrame({**terms, **ratios, "p": fitter.summary["p"].to_numpy()}, index=index)

@@ -25,6 +25,9 @@ _MUCH_DROPPED: Final = 0.2
 # So many rows to each pair of time and event look like several rows of each patient.
 _ROWS_PER_PAIR: Final = 10
 
+_DEAD: Final = ("dead", "decease", "died")
+_ALIVE: Final = ("alive", "living", "censor")
+
 
 @dataclass(frozen=True)
 class Patients:
@@ -197,19 +200,25 @@ def _events(column: pd.Series, key: str) -> np.ndarray:
         found[column.notna().to_numpy()] = known.to_numpy(dtype=np.float64)
         return found
     words = sorted((v.item() if isinstance(v, np.generic) else v for v in values), key=str)
-    dead = [
-        v for v in words if any(part in str(v).lower() for part in ("dead", "decease", "died"))
-    ]
-    example = repr(dead[0] if dead else words[-1])
-    todo = (
-        "1 (or True) has to stand for the event, for example: "
-        f"adata.obs['event'] = (adata.obs[{key!r}] == {example})"
-        f".where(adata.obs[{key!r}].notna())"
-    )
     msg = problem(
-        f"events as 0/1 or booleans in adata.obs[{key!r}]", shorten(map(repr, words)), todo
+        f"events as 0/1 or booleans in adata.obs[{key!r}]",
+        shorten(map(repr, words)),
+        "1 (or True) has to stand for the event; what is neither becomes missing, for example: "
+        f"adata.obs['event'] = adata.obs[{key!r}].map({_coding(words)})",
     )
     raise ValueError(msg)
+
+
+def _coding(words: list[Any]) -> dict[Any, int]:
+    """Guess for a message which words mean an event and which its absence."""
+
+    def like(parts: tuple[str, ...]) -> list[Any]:
+        return [word for word in words if any(part in str(word).lower() for part in parts)]
+
+    dead = like(_DEAD) or words[-1:]
+    others = [word for word in words if word not in dead]
+    alive = like(_ALIVE) or (others if len(words) == 2 else [])
+    return dict.fromkeys(dead, 1) | dict.fromkeys(alive, 0)
 
 
 def _report_missing(complete: np.ndarray, missing: dict[str, int]) -> None:
