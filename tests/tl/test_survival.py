@@ -158,6 +158,13 @@ def test_default_horizon_is_the_median_follow_up(patients):
     assert f"auc_at_{expected:g}" in table.index
 
 
+def test_without_a_loss_the_default_horizon_is_the_median_event(patients):
+    patients.obs["event"] = 1
+    run(patients)
+    found = patients.uns["dtp_survival"]["params"]["horizon"].tolist()
+    assert found == [patients.obs["time"].median()]
+
+
 def test_interval_covers_a_planted_hazard_ratio():
     inside = []
     for seed in range(25):

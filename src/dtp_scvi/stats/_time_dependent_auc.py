@@ -20,7 +20,7 @@ def time_dependent_auc(
     time: ArrayLike, event: ArrayLike, scores: ArrayLike, horizon: float
 ) -> float:
     """
-    Cumulative/dynamic AUC: do rows with an event by ``horizon`` score above those without?
+    Cumulative/dynamic AUC: how often a row with an event by ``horizon`` scores higher.
 
     Cases are the rows with an event up to the horizon, controls those followed beyond it. Rows
     lost before are neither; cases stand in for them, weighted by the inverse probability of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -91,7 +91,8 @@ def survival(
         rows of a patient are an error; without that column each row is a patient.
     horizon
         Times at which the time-dependent AUC is taken; the restricted means end at the longest.
-        By default the median follow-up (reverse Kaplan-Meier).
+        By default the median follow-up (reverse Kaplan-Meier), or the median time of the events
+        where the former has none before it or nobody beyond it.
     n_boot
         Resamples of patients for the intervals of concordance and AUC.
     %(seed)s
@@ -186,17 +187,10 @@ def survival(
         "cut_values": np.array(values),
         "no_split": reason,
         "horizon": np.array(horizons),
-        "patient_key": patients.patient_key,
-        "n_patients": len(patients.frame),
-        "n_events": patients.n_events,
         "few_events": patients.n_events < EVENTS_PER_TERM * (columns.shape[1] + 1),
-        "n_rows": patients.n_rows,
-        "n_dropped": patients.n_dropped,
-        "n_averaged": patients.n_averaged,
-        "missing": patients.missing,
-        "score_sd": float(patients.frame["score"].std(ddof=1)),
         "n_boot": n_boot,
         "seed": -1 if seed is None else seed,
+        **_facts(patients),
     }
     adata.uns[key_added] = {
         "table": table.set_axis(table.index.astype(str), axis=0),
@@ -206,6 +200,20 @@ def survival(
         "simulated": _simulated(adata, score_key),
     }
     return table
+
+
+def _facts(patients: Patients) -> dict[str, Any]:
+    """Say whom the result rests on."""
+    return {
+        "patient_key": patients.patient_key,
+        "n_patients": len(patients.frame),
+        "n_events": patients.n_events,
+        "n_rows": patients.n_rows,
+        "n_dropped": patients.n_dropped,
+        "n_averaged": patients.n_averaged,
+        "missing": patients.missing,
+        "score_sd": float(patients.frame["score"].std(ddof=1)),
+    }
 
 
 def _names(keys: Sequence[str], argument: str) -> list[str]:
@@ -223,8 +231,8 @@ def _horizons(horizon: float | Sequence[float] | None, patients: Patients) -> li
     if horizon is None:
         middle = median_follow_up(frame["time"], frame["event"])
         # Follow-up has no median where nearly all patients have their event.
-        inside = np.isfinite(middle) and first <= middle < longest
-        return [middle if inside else float(frame["time"].median())]
+        inside = first <= middle < longest
+        return [middle if inside else float(frame.loc[frame["event"] == 1, "time"].median())]
     values = sorted({float(value) for value in np.atleast_1d(np.asarray(horizon, dtype=float))})
     if not values:
         msg = problem("`horizon` to hold a time", "none", "Leave it out for the median follow-up.")
