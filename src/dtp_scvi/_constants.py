@@ -16,6 +16,9 @@ CALL_SUFFIX: Final = "_call"
 # Written by tl.cross_validate.
 CV_KEY: Final = "dtp_cv"
 
+# Written by tl.survival.
+SURVIVAL_KEY: Final = "dtp_survival"
+
 # Written by an evaluation of a student against its teacher.
 FIDELITY_KEY: Final = "dtp_fidelity"
 

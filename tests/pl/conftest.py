@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dtp_scvi import stats
+from dtp_scvi import stats, tl
 
 MODELS = {
     "teacher": 2.0,
@@ -153,3 +153,24 @@ def checked() -> dict:
         },
     }
     return {"transfer": transfer, "simulated": False}
+
+
+@pytest.fixture(scope="session")
+def stored_survival() -> ad.AnnData:
+    """Patients whose survival goes with their score, in three groups."""
+    rng = np.random.default_rng(0)
+    score = rng.normal(size=150)
+    time, lost = rng.exponential(400 / np.exp(score)), rng.uniform(100, 1500, 150)
+    obs = pd.DataFrame(
+        {"risk": score, "days": np.minimum(time, lost).round(), "event": time <= lost},
+        index=[f"p{i}" for i in range(150)],
+    )
+    adata = ad.AnnData(np.zeros((150, 1), dtype=np.float32), obs=obs)
+    tl.survival(adata, time_key="days", score_key="risk", cut="tertiles", n_boot=20)
+    return adata
+
+
+@pytest.fixture
+def survived(stored_survival) -> ad.AnnData:
+    """A result of ``tl.survival`` that a test may change."""
+    return stored_survival.copy()

@@ -22,11 +22,11 @@ CROSS_VALIDATED = [
     "decision_curve",
     "coverage",
 ]
-OTHERS = ["audit", "scores", "fidelity", "history", "program_attention", "transfer"]
+OTHERS = ["audit", "scores", "fidelity", "history", "program_attention", "survival", "transfer"]
 
 
 @pytest.fixture(params=[*CROSS_VALIDATED, *OTHERS])
-def figure(request, result, audited, scored, agreement, losses, attention, checked):
+def figure(request, result, audited, scored, agreement, losses, attention, survived, checked):
     """Each plotting function with something to draw."""
     arguments = {
         "audit": (audited,),
@@ -34,6 +34,7 @@ def figure(request, result, audited, scored, agreement, losses, attention, check
         "fidelity": (agreement,),
         "history": (losses,),
         "program_attention": (attention,),
+        "survival": (survived,),
         "transfer": (checked,),
     }
     return getattr(pl, request.param), arguments.get(request.param, (result,))

@@ -11,6 +11,7 @@ from dtp_scvi.pl._pr import pr
 from dtp_scvi.pl._program_attention import program_attention
 from dtp_scvi.pl._roc import roc
 from dtp_scvi.pl._scores import scores
+from dtp_scvi.pl._survival import survival
 from dtp_scvi.pl._threshold_sweep import threshold_sweep
 from dtp_scvi.pl._threshold_transfer import threshold_transfer
 from dtp_scvi.pl._transfer import transfer
@@ -27,6 +28,7 @@ __all__ = [
     "program_attention",
     "roc",
     "scores",
+    "survival",
     "threshold_sweep",
     "threshold_transfer",
     "transfer",

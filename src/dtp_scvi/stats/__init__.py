@@ -17,12 +17,14 @@ from dtp_scvi.stats._calibrators import (
     fit_calibrator,
 )
 from dtp_scvi.stats._compare import bootstrap_metrics
+from dtp_scvi.stats._concordance import concordance, concordance_interval
 from dtp_scvi.stats._conformal import MondrianConformal, fewest_donors
 from dtp_scvi.stats._conformal_coverage import conformal_coverage
 from dtp_scvi.stats._confusion import threshold_sweep
 from dtp_scvi.stats._coverage_table import coverage_table
 from dtp_scvi.stats._curves import pr_table, reliability_table, roc_table
 from dtp_scvi.stats._decision_curve import decision_curve
+from dtp_scvi.stats._follow_up import median_follow_up
 from dtp_scvi.stats._label_shift import PrevalenceEstimate, bbse, prior_correction, saerens_em
 from dtp_scvi.stats._label_shift_test import LabelShiftTest, label_shift_test
 from dtp_scvi.stats._levels import cramers_v, level_auroc, pure_share
@@ -33,13 +35,19 @@ from dtp_scvi.stats._metrics import (
     WeightedMetrics,
     classification_metrics,
 )
+from dtp_scvi.stats._rmst import MeanDifference, rmst, rmst_difference
 from dtp_scvi.stats._rules import RULES
 from dtp_scvi.stats._score_reference import ScoreReference
 from dtp_scvi.stats._shuffle import shuffled_tables
 from dtp_scvi.stats._smooth_ece import smooth_ece
 from dtp_scvi.stats._space_reference import SpaceReference
+from dtp_scvi.stats._spline import spline_basis, spline_knots
 from dtp_scvi.stats._threshold_transfer import threshold_transfer
 from dtp_scvi.stats._thresholds import Threshold, choose_threshold
+from dtp_scvi.stats._time_dependent_auc import (
+    time_dependent_auc,
+    time_dependent_auc_interval,
+)
 
 __all__ = [
     "CALIBRATION_METRICS",
@@ -53,6 +61,7 @@ __all__ = [
     "Calibrator",
     "IsotonicCalibrator",
     "LabelShiftTest",
+    "MeanDifference",
     "MondrianConformal",
     "PlattCalibrator",
     "PrevalenceEstimate",
@@ -72,6 +81,8 @@ __all__ = [
     "choose_threshold",
     "classification_metrics",
     "cluster_bootstrap_weights",
+    "concordance",
+    "concordance_interval",
     "conformal_coverage",
     "coverage_table",
     "cramers_v",
@@ -87,16 +98,23 @@ __all__ = [
     "log_loss",
     "logit",
     "mce",
+    "median_follow_up",
     "pr_table",
     "prior_correction",
     "pure_share",
     "reliability_table",
+    "rmst",
+    "rmst_difference",
     "roc_table",
     "saerens_em",
     "shuffled_tables",
     "sigmoid",
     "smooth_ece",
+    "spline_basis",
+    "spline_knots",
     "standardised_difference",
     "threshold_sweep",
     "threshold_transfer",
+    "time_dependent_auc",
+    "time_dependent_auc_interval",
 ]

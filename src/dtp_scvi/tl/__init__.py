@@ -3,6 +3,7 @@
 from dtp_scvi.tl._cross_validate import cross_validate
 from dtp_scvi.tl._recalibrate import recalibrate
 from dtp_scvi.tl._score import score
+from dtp_scvi.tl._survival import survival
 from dtp_scvi.tl._transfer_check import transfer_check
 
-__all__ = ["cross_validate", "recalibrate", "score", "transfer_check"]
+__all__ = ["cross_validate", "recalibrate", "score", "survival", "transfer_check"]
