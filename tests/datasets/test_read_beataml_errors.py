@@ -18,6 +18,11 @@ def test_samples_that_do_not_join_are_shown_from_both_sides(expression, curve_fi
         read_beataml(expression, curve_fits, sample_map=sample_map)
 
 
+def test_without_a_table_of_ids_one_is_asked_for(expression, wide_auc):
+    with pytest.raises(ValueError, match=r"which patient; found none\. Pass `sample_map` or"):
+        read_beataml(expression, wide_auc)
+
+
 def test_patients_that_do_not_join_are_shown(expression, wide_auc, sample_map):
     wide_auc["dbgap_subject_id"] = [1, 2, 3]
     message = "none in common: 501, 502, 504 and 1 more on one side, 1, 2, 3 on the other"

@@ -37,6 +37,11 @@ def test_both_ways_round_in_every_format_give_the_same(tmp_path, table, suffix):
         assert adata.uns["dtp_cohort"]["files"]["name"].tolist() == [path.name]
 
 
+def test_a_workbook_is_read(tmp_path, table):
+    table.to_excel(tmp_path / "x.xlsx")
+    assert np.array_equal(read_bulk(tmp_path / "x.xlsx").X, VALUES.T)
+
+
 def test_sha256_is_that_of_the_file(tmp_path, table):
     import subprocess
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from dtp_scvi._validate import problem
 from dtp_scvi.datasets._clinical_values import category, column_of, identifiers
 from dtp_scvi.datasets._join import check_joins, unique_links
 
@@ -73,6 +74,13 @@ def link(tables: list[Table], auc: Table) -> Links:
 
 def usable_samples(samples: pd.Index, links: Links, report: Report) -> pd.Index:
     """Return the samples that have a patient and are no healthy control."""
+    if not links.patient_of:
+        msg = problem(
+            "a table that says which RNA sample is of which patient",
+            "none",
+            "Pass `sample_map` or `clinical`.",
+        )
+        raise ValueError(msg)
     check_joins(samples, links.patient_of, ("the expression", "the tables of ids"), "RNA samples")
     control = samples.isin(links.controls)
     unknown = ~samples.isin(list(links.patient_of)) & ~control

@@ -73,7 +73,7 @@ def read_beataml(
     ----------
     expression
         ``beataml_waves1to4_norm_exp_dbgap.txt``, ``..._counts_dbgap.txt``, or any table of genes
-        x RNA samples, as :func:`read_bulk` takes it. Genes are named by ``display_label`` where
+        x RNA samples, as :func:`~dtp_scvi.datasets.read_bulk` takes it. Genes are named by ``display_label`` where
         there is one.
     auc
         ``beataml_probit_curve_fits_v4_dbgap.txt`` (one fit a row), or a table of patients

@@ -97,7 +97,7 @@ def read_clinical(
 def clinical_frame(
     frame: pd.DataFrame, where: str, *, endpoint: str = "os", time_unit: str = "days"
 ) -> pd.DataFrame:
-    """Return what :func:`read_clinical` returns of a table that has been read."""
+    """Return what :func:`~dtp_scvi.datasets.read_clinical` returns of a table that has been read."""
     patient = column_of(frame, _PATIENT, "patients", where)
     sample = column_of(frame, _SAMPLE, "samples", where, needed=False)
     patients = identifiers(frame[patient])

@@ -51,10 +51,10 @@ def read_tcga_laml(
     Parameters
     ----------
     expression
-        Genes x samples, or the other way round, as :func:`read_bulk` takes it; samples are named
+        Genes x samples, or the other way round, as :func:`~dtp_scvi.datasets.read_bulk` takes it; samples are named
         by barcodes (``TCGA-AB-2802``, with or without what follows).
     clinical
-        Clinical table as :func:`read_clinical` takes it: of cBioPortal, or a plain table of
+        Clinical table as :func:`~dtp_scvi.datasets.read_clinical` takes it: of cBioPortal, or a plain table of
         patient, ``Time`` (days) and ``Dead``.
     endpoint
         ``"os"``, or ``"dfs"`` where the table has it.
@@ -80,7 +80,7 @@ def read_tcga_laml(
     KeyError
         If a column is missing.
     ValueError
-        As :func:`read_bulk` and :func:`read_clinical` do; names that are no barcodes; two
+        As :func:`~dtp_scvi.datasets.read_bulk` and :func:`~dtp_scvi.datasets.read_clinical` do; names that are no barcodes; two
         samples of one patient; no patient on both sides.
 
     Notes

@@ -59,7 +59,7 @@ def read_table(
     path = Path(source)
     check_file(path, what)
     if path.name.lower().endswith(_WORKBOOK):
-        frame = _read_workbook(path, what)
+        frame = _read_workbook(path, what, named_rows=named_rows)
     else:
         frame = _read_text(path, what, named_rows=named_rows)
     with path.open("rb") as handle:
@@ -80,13 +80,13 @@ def file_records(tables: list[Table]) -> pd.DataFrame:
     )
 
 
-def _read_workbook(path: Path, what: str) -> pd.DataFrame:
+def _read_workbook(path: Path, what: str, *, named_rows: bool) -> pd.DataFrame:
     require("openpyxl", "cohort")
     try:
         with warnings.catch_warnings():
             # Openpyxl remarks on styles and validations that hold no data.
             warnings.filterwarnings("ignore", module="openpyxl")
-            return pd.read_excel(path, engine="openpyxl")
+            return pd.read_excel(path, engine="openpyxl", index_col=0 if named_rows else None)
     except (ValueError, OSError, KeyError) as error:
         raise _unreadable(path, what, error) from error
 
