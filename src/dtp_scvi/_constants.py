@@ -25,6 +25,13 @@ FIDELITY_KEY: Final = "dtp_fidelity"
 # Written by the simulators.
 SIMULATION_KEY: Final = "dtp_simulation"
 
+# Written by the readers of cohorts.
+COHORT_KEY: Final = "dtp_cohort"
+DRUG_AUC_KEY: Final = "drug_auc"
+PATIENT_KEY: Final = "patient"
+TIME_KEY: Final = "time"
+EVENT_KEY: Final = "event"
+
 # Written by pp.audit.
 AUDIT_KEY: Final = "dtp_audit"
 

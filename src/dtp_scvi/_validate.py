@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 
 def problem(expected: str, found: str, todo: str) -> str:
@@ -72,3 +73,20 @@ def check_positive_int(value: int, argument: str) -> None:
             f"`{argument}` to be a whole number >= 1", repr(value), f"Change `{argument}`."
         )
         raise ValueError(msg)
+
+
+def check_file(path: Path, what: str = "a file") -> None:
+    """Raise unless there is a file at ``path``; ``what`` says what it should be."""
+    if path.is_dir():
+        msg = problem(f"{what} at {path}", "a folder", "Name a file.")
+        raise IsADirectoryError(msg)
+    if not path.exists():
+        beside = _visible(path.parent) if path.parent.is_dir() else []
+        todo = near_matches(path.name, beside) if beside else "There is no such folder."
+        msg = problem(f"{what} at {path}", "no such file", todo)
+        raise FileNotFoundError(msg)
+
+
+def _visible(folder: Path) -> list[str]:
+    names = sorted(item.name for item in folder.iterdir())
+    return [name for name in names if not name.startswith(".")]

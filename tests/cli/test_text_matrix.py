@@ -87,6 +87,14 @@ def test_text_columns_beside_samples_become_obs(tmp_path, table):
     assert adata.obs["tissue"].isna().tolist() == [False, True]
 
 
+def test_a_header_about_genes_is_never_scored(tmp_path, table):
+    table.insert(0, "Entrez_Gene_Id", [947, 3815, 9289])
+    table.to_csv(tmp_path / "x.csv")
+    adata, said = read_matrix(tmp_path / "x.csv", GENES)
+    assert adata.obs_names.tolist() == SAMPLES
+    assert said.endswith("Kept as notes: Entrez_Gene_Id.")
+
+
 def test_repeated_genes_are_kept(tmp_path, table):
     pd.concat([table, table.iloc[:1]]).to_csv(tmp_path / "x.csv")
     assert read_matrix(tmp_path / "x.csv", GENES)[0].var_names.tolist().count("CD34") == 2

@@ -34,9 +34,9 @@ def correlations(cohort):
 
 def log_hazard(cohort, columns):
     """Cox coefficients per standard deviation of ``columns``."""
-    known = cohort.obs.dropna(subset=["survival_time", *columns])
+    known = cohort.obs.dropna(subset=["time", *columns])
     x = known[columns].apply(lambda v: (v - v.mean()) / v.std())
-    return PHReg(known["survival_time"], x, status=known["event"]).fit().params
+    return PHReg(known["time"], x, status=known["event"]).fit().params
 
 
 def test_drugs_follow_the_hidden_fraction_where_planted(cohort):
@@ -108,9 +108,9 @@ def test_clinical_columns_are_plausible_and_have_gaps(cohort):
     assert obs["patient"].is_unique
     assert set(obs["event"].dropna()) == {0.0, 1.0}
     assert obs["event"].mean() == pytest.approx(0.6, abs=0.04)
-    assert obs["survival_time"].min() >= 1
-    assert (obs["event"].isna() == obs["survival_time"].isna()).all()
-    for column in ("blast_percentage", "monocytic_score", "age", "survival_time"):
+    assert obs["time"].min() >= 1
+    assert (obs["event"].isna() == obs["time"].isna()).all()
+    for column in ("blast_percentage", "monocytic_score", "age", "time"):
         assert 0.02 < obs[column].isna().mean() < 0.16
     assert obs["blast_percentage"].dropna().between(0, 100).all()
     assert obs["age"].dropna().between(18, 92).all()

@@ -212,7 +212,7 @@ def test_simulated_cohort_gives_back_what_was_planted():
         300, cells=cells, n_drugs=4, hazard_ratio=1.8, clinical_missing=0.02
     )
     bulk.obs["truth"] = dtp.stats.logit(bulk.obs["true_persister_fraction"].to_numpy())
-    table = run(bulk, time_key="survival_time", score_key="truth", covariates=["age"])
+    table = run(bulk, score_key="truth", covariates=["age"])
     row = table.loc["hazard_ratio_adjusted"]
     assert row["low"] < 1.8 < row["high"]
     assert bulk.uns["dtp_survival"]["simulated"] is True

@@ -46,7 +46,8 @@ def audit(
 ) -> None:
     """Look for confounding, copies and leaks; exit code 3 where a finding is an error."""
     with guard(ctx, debug=debug):
-        from dtp_scvi.cli._input import check_file, open_cells
+        from dtp_scvi._validate import check_file
+        from dtp_scvi.cli._input import open_cells
         from dtp_scvi.cli._outputs import new_file
         from dtp_scvi.cli._screen import say
 

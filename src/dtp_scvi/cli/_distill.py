@@ -33,7 +33,7 @@ def distill(
 ) -> None:
     """Distil a student from a teacher on its training cells; columns are the teacher's own."""
     with guard(ctx, debug=debug):
-        from dtp_scvi.cli._input import check_file
+        from dtp_scvi._validate import check_file
         from dtp_scvi.cli._outputs import MODEL_FILE, new_folder
         from dtp_scvi.cli._screen import say
 

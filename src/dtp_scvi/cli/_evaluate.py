@@ -63,7 +63,7 @@ def evaluate(
         "allow_confounded": allow_confounded,
     }
     with guard(ctx, debug=debug):
-        from dtp_scvi.cli._input import check_file
+        from dtp_scvi._validate import check_file
         from dtp_scvi.cli._outputs import new_file
         from dtp_scvi.cli._results import evaluation_content, show_evaluation, write_json
         from dtp_scvi.cli._screen import say

@@ -6,7 +6,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from dtp_scvi._validate import near_matches, problem, shorten
+from dtp_scvi._validate import check_file, near_matches, problem, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,23 +68,6 @@ def check_no_modality(path: Path, mod: str | None) -> None:
     if mod is not None:
         msg = problem("`mod` with a .h5mu file only", path.name, "Leave out `mod`.")
         raise ValueError(msg)
-
-
-def check_file(path: Path, what: str = "a file") -> None:
-    """Raise unless there is a file at ``path``."""
-    if path.is_dir():
-        msg = problem(f"{what} at {path}", "a folder", "Name a file.")
-        raise IsADirectoryError(msg)
-    if not path.exists():
-        beside = _visible(path.parent) if path.parent.is_dir() else []
-        todo = near_matches(path.name, beside) if beside else "There is no such folder."
-        msg = problem(f"{what} at {path}", "no such file", todo)
-        raise FileNotFoundError(msg)
-
-
-def _visible(folder: Path) -> list[str]:
-    names = sorted(item.name for item in folder.iterdir())
-    return [name for name in names if not name.startswith(".")]
 
 
 def check_hdf5(path: Path, what: str) -> list[str]:

@@ -48,7 +48,8 @@ def recalibrate(
 ) -> None:
     """Adapt calls and probabilities to what is known of a scored file."""
     with guard(ctx, debug=debug):
-        from dtp_scvi.cli._input import check_file, read_cells
+        from dtp_scvi._validate import check_file
+        from dtp_scvi.cli._input import read_cells
         from dtp_scvi.cli._outputs import new_file
         from dtp_scvi.cli._screen import say
 

@@ -70,7 +70,7 @@ def score(
 ) -> None:
     """Score cells or bulk samples; no label, donor or batch column is needed."""
     with guard(ctx, debug=debug):
-        from dtp_scvi.cli._input import check_file
+        from dtp_scvi._validate import check_file
         from dtp_scvi.cli._outputs import new_file
         from dtp_scvi.cli._screen import say
 

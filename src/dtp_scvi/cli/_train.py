@@ -64,7 +64,7 @@ def train(
         "allow_confounded": allow_confounded,
     }
     with guard(ctx, debug=debug):
-        from dtp_scvi.cli._input import check_file
+        from dtp_scvi._validate import check_file
         from dtp_scvi.cli._outputs import MODEL_FILE, new_folder
         from dtp_scvi.cli._screen import say
 
@@ -164,7 +164,7 @@ def _texts(notes: list[str]) -> dict[str, str]:
 def model_arguments(gmt: Path | None, members: int | None) -> dict[str, Any]:
     """Return the arguments of the model that were asked for."""
     from dtp_scvi import data
-    from dtp_scvi.cli._input import check_file
+    from dtp_scvi._validate import check_file
 
     arguments: dict[str, Any] = {}
     if gmt is not None:

@@ -123,11 +123,11 @@ def draw_clinical(
             "monocytic_score": standardised(mixtures.monocytic_share) + rng.normal(0, 0.3, n),
             "age": age,
             "sex": pd.Categorical.from_codes(rng.integers(0, 2, n), ["male", "female"]),
-            "survival_time": np.minimum(death, follow_up).round().clip(1),
+            "time": np.minimum(death, follow_up).round().clip(1),
             "event": (death <= follow_up).astype(float),
         }
     )
     for column in _CLINICAL_WITH_GAPS:
         clinical.loc[rng.random(n) < missing, column] = np.nan
-    clinical.loc[rng.random(n) < missing, ["survival_time", "event"]] = np.nan
+    clinical.loc[rng.random(n) < missing, ["time", "event"]] = np.nan
     return clinical

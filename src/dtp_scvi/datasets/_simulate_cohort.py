@@ -89,7 +89,7 @@ def simulate_cohort(
         Counts or log2(TPM + 1), dense float32; counts also in ``layers["counts"]``.
     ``obs``
         ``"patient"``; ``"blast_percentage"`` (0-100), ``"monocytic_score"``, ``"age"`` (years),
-        ``"sex"``, ``"survival_time"`` (days) and ``"event"`` (1 died, 0 censored), with missing
+        ``"sex"``, ``"time"`` (days) and ``"event"`` (1 died, 0 censored), with missing
         values; ``"true_persister_fraction"`` (of all cells of the sample), ``"true_blast_fraction"``
         and ``"true_monocytic_share"`` (of blasts), from 0 to 1.
     ``var``

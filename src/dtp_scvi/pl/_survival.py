@@ -73,11 +73,9 @@ def survival(data: Any, *, key: str = SURVIVAL_KEY, ax: Axes | None = None) -> A
     >>> import dtp_scvi as dtp
     >>> cells = dtp.datasets.simulate_cells(1000, 300)
     >>> bulk = dtp.datasets.simulate_cohort(150, cells=cells, n_drugs=4)
-    >>> table = dtp.tl.survival(
-    ...     bulk, time_key="survival_time", score_key="true_persister_fraction", n_boot=50
-    ... )
+    >>> table = dtp.tl.survival(bulk, score_key="true_persister_fraction", n_boot=50)
     >>> dtp.pl.survival(bulk).get_xlabel()
-    'Survival time'
+    'Time'
     """
     result = stored(data, key, _TOOL)
     params, table = entry(result, "params", _TOOL), entry(result, "table", _TOOL)

@@ -148,9 +148,7 @@ def survival(
     >>> import dtp_scvi as dtp
     >>> cells = dtp.datasets.simulate_cells(1000, 300)
     >>> bulk = dtp.datasets.simulate_cohort(150, cells=cells, n_drugs=4)
-    >>> table = dtp.tl.survival(
-    ...     bulk, time_key="survival_time", score_key="true_persister_fraction", n_boot=50
-    ... )
+    >>> table = dtp.tl.survival(bulk, score_key="true_persister_fraction", n_boot=50)
     >>> table["term"].tolist()[:3]
     ['hazard_ratio', 'proportional_hazards', 'non_linearity']
     >>> bool(table.loc[0, "estimate"] > 1)
