@@ -32,6 +32,9 @@ PATIENT_KEY: Final = "patient"
 TIME_KEY: Final = "time"
 EVENT_KEY: Final = "event"
 
+# Written by pp.pseudobulk.
+PSEUDOBULK_KEY: Final = "dtp_pseudobulk"
+
 # Written by pp.audit.
 AUDIT_KEY: Final = "dtp_audit"
 

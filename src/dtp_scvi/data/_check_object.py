@@ -7,21 +7,23 @@ from anndata import AnnData
 from dtp_scvi._validate import problem
 
 
-def check_object(adata: AnnData) -> None:
+def check_object(adata: AnnData, *, view: bool = False) -> None:
     """
-    Raise unless this is an AnnData of its own, with rows and genes.
+    Raise unless this is an AnnData with rows and genes, and no view.
 
     Parameters
     ----------
     adata
         What a user passed.
+    view
+        Accept a view: nothing will be written.
 
     Raises
     ------
     TypeError
         Not an AnnData.
     ValueError
-        No rows, no genes, or a view.
+        No rows, no genes, or a view where that is no use.
 
     Examples
     --------
@@ -39,6 +41,6 @@ def check_object(adata: AnnData) -> None:
             "Check the filter that made this object.",
         )
         raise ValueError(msg)
-    if adata.is_view:
+    if adata.is_view and not view:
         msg = problem("an AnnData of its own", "a view", "Run adata = adata.copy() first.")
         raise ValueError(msg)
