@@ -16,6 +16,14 @@ CALL_SUFFIX: Final = "_call"
 # Written by tl.cross_validate.
 CV_KEY: Final = "dtp_cv"
 
+# Written by the readers of cohorts.
+COHORT_KEY: Final = "dtp_cohort"
+DRUG_AUC_KEY: Final = "drug_auc"
+PATIENT_KEY: Final = "patient"
+
+# Written by tl.drug_response.
+DRUG_RESPONSE_KEY: Final = "dtp_drug_response"
+
 # Written by an evaluation of a student against its teacher.
 FIDELITY_KEY: Final = "dtp_fidelity"
 

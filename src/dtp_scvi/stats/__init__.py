@@ -33,6 +33,13 @@ from dtp_scvi.stats._metrics import (
     WeightedMetrics,
     classification_metrics,
 )
+from dtp_scvi.stats._mixed_model import MixedModel, mixed_model
+from dtp_scvi.stats._random_effects import RandomEffects, random_effects
+from dtp_scvi.stats._rank_correlation import (
+    RankCorrelation,
+    partial_rank_correlation,
+    rank_correlation,
+)
 from dtp_scvi.stats._rules import RULES
 from dtp_scvi.stats._score_reference import ScoreReference
 from dtp_scvi.stats._shuffle import shuffled_tables
@@ -40,6 +47,13 @@ from dtp_scvi.stats._smooth_ece import smooth_ece
 from dtp_scvi.stats._space_reference import SpaceReference
 from dtp_scvi.stats._threshold_transfer import threshold_transfer
 from dtp_scvi.stats._thresholds import Threshold, choose_threshold
+from dtp_scvi.stats._within_drug import (
+    DrugRanks,
+    PooledRank,
+    other_drugs_rank,
+    pooled_rank_correlation,
+    within_drug_rank,
+)
 
 __all__ = [
     "CALIBRATION_METRICS",
@@ -51,11 +65,16 @@ __all__ = [
     "BetaCalibrator",
     "Calibration",
     "Calibrator",
+    "DrugRanks",
     "IsotonicCalibrator",
     "LabelShiftTest",
+    "MixedModel",
     "MondrianConformal",
     "PlattCalibrator",
+    "PooledRank",
     "PrevalenceEstimate",
+    "RandomEffects",
+    "RankCorrelation",
     "ScoreReference",
     "SpaceReference",
     "TemperatureCalibrator",
@@ -87,9 +106,15 @@ __all__ = [
     "log_loss",
     "logit",
     "mce",
+    "mixed_model",
+    "other_drugs_rank",
+    "partial_rank_correlation",
+    "pooled_rank_correlation",
     "pr_table",
     "prior_correction",
     "pure_share",
+    "random_effects",
+    "rank_correlation",
     "reliability_table",
     "roc_table",
     "saerens_em",
@@ -99,4 +124,5 @@ __all__ = [
     "standardised_difference",
     "threshold_sweep",
     "threshold_transfer",
+    "within_drug_rank",
 ]
