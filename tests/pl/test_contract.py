@@ -22,11 +22,12 @@ CROSS_VALIDATED = [
     "decision_curve",
     "coverage",
 ]
-OTHERS = ["audit", "scores", "fidelity", "history", "program_attention", "transfer"]
+DRUGS = ["drug_response", "drug_scatter", "drug_waterfall", "null_controls"]
+OTHERS = ["audit", "scores", "fidelity", "history", "program_attention", "transfer", *DRUGS]
 
 
 @pytest.fixture(params=[*CROSS_VALIDATED, *OTHERS])
-def figure(request, result, audited, scored, agreement, losses, attention, checked):
+def figure(request, result, audited, scored, agreement, losses, attention, checked, tested):
     """Each plotting function with something to draw."""
     arguments = {
         "audit": (audited,),
@@ -35,6 +36,10 @@ def figure(request, result, audited, scored, agreement, losses, attention, check
         "history": (losses,),
         "program_attention": (attention,),
         "transfer": (checked,),
+        "drug_response": (tested,),
+        "drug_scatter": (tested, "drug b"),
+        "drug_waterfall": (tested, "drug b"),
+        "null_controls": (tested,),
     }
     return getattr(pl, request.param), arguments.get(request.param, (result,))
 

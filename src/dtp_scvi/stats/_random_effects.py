@@ -115,8 +115,10 @@ def random_effects(
     sizes = as_vector(n, "n", len(values))
     _check(values, sizes)
     z, variance = fisher(values), (1 + values**2 / 2) / (sizes - 3)
-    fitted = combine_effects(z, variance, method_re=method)
-    # Less variance than chance gives is no variance; statsmodels leaves it negative.
+    # Less variance than chance gives is no variance; statsmodels leaves it negative, and takes the
+    # root of what follows from it.
+    with np.errstate(invalid="ignore"):
+        fitted = combine_effects(z, variance, method_re=method)
     tau2 = max(0.0, float(fitted.tau2))
     weights = 1 / (variance + tau2)
     independent = float(1 / np.sqrt(weights.sum()))

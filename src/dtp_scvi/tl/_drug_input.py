@@ -93,7 +93,7 @@ def collect(
     means = np.column_stack([mean_by(column, codes, n) for column in response.to_numpy().T])
     table = pd.DataFrame(means, index=names, columns=response.columns)
     x = mean_by(score, codes, n)
-    _check_score(x, score_key, score)
+    _check_score(x, score_key)
     columns = _covariate_columns(adata.obs, covariates, codes, names)
     _refuse_collinear(x, columns, score_key)
     sign = 1.0 if direction == DIRECTIONS[0] else -1.0
@@ -194,23 +194,23 @@ def _say_what_is_averaged(n_rows: int, n: int, key: str, *, asked: bool) -> None
         warn(f"{text} Pass patient_key={key!r} to confirm, or another column.")
 
 
-def _check_score(x: NDArray[np.float64], key: str, rows: NDArray[np.float64]) -> None:
-    kinds = len(np.unique(x))
-    if kinds == 1:
+def _check_score(x: NDArray[np.float64], key: str) -> None:
+    kinds, counts = np.unique(x, return_counts=True)
+    if len(kinds) == 1:
         msg = problem(
             f"a score that varies in adata.obs[{key!r}]",
             f"{x[0]:g} for all {len(x):,} patients",
             "Nothing can be correlated with a constant; look at the scores.",
         )
         raise ValueError(msg)
-    tied = 1 - kinds / len(x)
-    if tied > _TIES and kinds > 2:
-        edge = np.nanmax(np.abs(rows - 0.5)) >= 0.5 - 1e-6
-        todo = "A saturated probability loses ranks: use the logit, e.g. 'dtp_logit'."
-        warn(
-            f"{tied:.0%} of the patients share their value of adata.obs[{key!r}] with others."
-            + (f" {todo}" if edge else "")
-        )
+    most = int(counts.argmax())
+    if counts[most] <= max(1.0, _TIES * len(x)) or len(kinds) == 2:
+        return
+    text = f"{counts[most]:,} of {len(x):,} patients have the value {kinds[most]:g} in {key!r}."
+    saturated = x.min() >= 0 and x.max() <= 1 and min(kinds[most], 1 - kinds[most]) < 1e-6
+    if saturated:
+        text += " A saturated probability loses ranks: use the logit, e.g. 'dtp_logit'."
+    warn(text)
 
 
 def _covariate_columns(
