@@ -123,7 +123,7 @@ def drug_waterfall(
     ...     bulk, score_key="true_persister_fraction", n_boot=50, n_permutations=50
     ... )
     >>> ax = dtp.pl.drug_waterfall(bulk, "drug_1")
-    >>> len(ax.patches) == table.set_index("drug").loc["drug_1", "n"]
+    >>> len(ax.patches) == int(table.set_index("drug").loc["drug_1", "n"])
     True
     """
     result, row, score, response = _one_drug(data, drug, key)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import rankdata, t
 
-from dtp_scvi._validate import problem
+from dtp_scvi._validate import check_range, problem
 from dtp_scvi.stats._bca import bca_interval, resampling_weights
 from dtp_scvi.stats._check import as_vector
 from dtp_scvi.stats._weighted_ranks import RankCorrelator
@@ -181,3 +181,16 @@ def clustered_test(rho: float, draws: NDArray[np.float64], n_clusters: int) -> f
 def fisher(rho: NDArray[np.float64]) -> NDArray[np.float64]:
     """Fisher's transform, finite at the ends."""
     return np.arctanh(np.clip(rho, -0.999999, 0.999999))
+
+
+def fisher_interval(
+    rho: float, draws: NDArray[np.float64], level: float, *, n_clusters: int
+) -> tuple[float, float]:
+    """Interval by t on Fisher's scale with the standard deviation of the resamples."""
+    check_range(level, "level", 0.0, 1.0, inclusive=False)
+    kept = draws[~np.isnan(draws)]
+    if len(kept) == 0 or np.isnan(rho):
+        return float("nan"), float("nan")
+    error = float(np.std(fisher(kept))) * np.sqrt(n_clusters / (n_clusters - 1))
+    middle, reach = float(fisher(np.array(rho))), t.ppf((1 + level) / 2, n_clusters - 1) * error
+    return float(np.tanh(middle - reach)), float(np.tanh(middle + reach))
