@@ -60,7 +60,7 @@ def test_restricted_likelihood_by_its_definition():
     y, score, who, what, _ = pairs(n=15, n_drugs=3)
     x = np.column_stack([np.ones(len(y)), score])
     z = [(codes[:, None] == np.unique(codes)).astype(float) for codes in (who, what)]
-    deviance = own._Deviance(y, x, [own.sparse.csr_array(part) for part in z])
+    deviance = own.RestrictedDeviance(y, x, [own.sparse.csr_array(part) for part in z])
     value, fixed, covariance, variance = deviance.fit(np.array([0.8, 1.7]))
     v = variance * (np.eye(len(y)) + 0.8**2 * z[0] @ z[0].T + 1.7**2 * z[1] @ z[1].T)
     inverse = np.linalg.inv(v)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
+from scipy.linalg import LinAlgError
 from scipy.optimize import minimize
 from scipy.stats import t
 
 from dtp_scvi._validate import check_range, problem
 from dtp_scvi.stats._check import as_codes, as_vector
 from dtp_scvi.stats._rank_correlation import as_columns
+from dtp_scvi.stats._restricted_deviance import RestrictedDeviance
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -74,50 +75,6 @@ class MixedModel:
     random_slope: bool
     converged: bool
     message: str
-
-
-class _Deviance:
-    """
-    Restricted deviance of a model with independent random effects, profiled over the rest.
-
-    ``theta`` are standard deviations of the blocks of effects in units of the residual's. All
-    sums over pairs are taken once, so a step costs a factorisation of (effects x effects) and
-    not of (pairs x pairs): penalised least squares, Bates et al. 2015, doi:10.18637/jss.v067.i01.
-    """
-
-    def __init__(
-        self, y: NDArray[np.float64], x: NDArray[np.float64], blocks: list[sparse.csr_array]
-    ) -> None:
-        z = sparse.hstack(blocks, format="csr")
-        self.n, self.k = x.shape
-        self._block = np.repeat(np.arange(len(blocks)), [part.shape[1] for part in blocks])
-        self._zz = (z.T @ z).toarray()
-        self._zx, self._zy = z.T @ x, z.T @ y
-        self._xx, self._xy, self._yy = x.T @ x, x.T @ y, float(y @ y)
-
-    def fit(
-        self, theta: NDArray[np.float64]
-    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], float]:
-        """Deviance, fixed effects, their covariance, residual variance."""
-        scale = theta[self._block]
-        inner = self._zz * np.outer(scale, scale)
-        inner[np.diag_indices_from(inner)] += 1
-        lower = cholesky(inner, lower=True)
-        right = scale[:, None] * np.column_stack([self._zx, self._zy])
-        solved = solve_triangular(lower, right, lower=True)
-        zx, zy = solved[:, :-1], solved[:, -1]
-        outer = cholesky(self._xx - zx.T @ zx, lower=True)
-        half = solve_triangular(outer, self._xy - zx.T @ zy, lower=True)
-        fixed = solve_triangular(outer, half, lower=True, trans=1)
-        freedom = self.n - self.k
-        variance = (self._yy - zy @ zy - half @ half) / freedom
-        logs = np.log(np.diag(lower)).sum() + np.log(np.diag(outer)).sum()
-        deviance = 2 * logs + freedom * (1 + np.log(2 * np.pi * variance))
-        inverse = solve_triangular(outer, np.eye(self.k), lower=True)
-        return float(deviance), fixed, variance * inverse.T @ inverse, float(variance)
-
-    def __call__(self, theta: NDArray[np.float64]) -> float:
-        return self.fit(theta)[0]
 
 
 def mixed_model(
@@ -275,7 +232,7 @@ def _fit(
     ]
     if slope:
         blocks.append(sparse.csr_array((x[:, 1], (pairs, what))))
-    deviance = _Deviance(y, x, blocks)
+    deviance = RestrictedDeviance(y, x, blocks)
     theta, message = _minimum(deviance, len(blocks))
     value, fixed, covariance, variance = deviance.fit(theta)
     se, residual = float(np.sqrt(covariance[1, 1])), float(np.sqrt(variance))
@@ -302,7 +259,7 @@ def _fit(
     )
 
 
-def _minimum(deviance: _Deviance, n_blocks: int) -> tuple[NDArray[np.float64], str]:
+def _minimum(deviance: RestrictedDeviance, n_blocks: int) -> tuple[NDArray[np.float64], str]:
     """Standard deviations at the least deviance, and what is wrong with it, if anything."""
 
     # In variances: the deviance is flat in a standard deviation of 0, which would end the search.

@@ -14,7 +14,8 @@ from dtp_scvi._logging import progress
 from dtp_scvi._validate import check_one_of, check_positive_int, problem
 from dtp_scvi.data import LINEARISE, Scale, detect_scale, get_matrix, scale_kind
 from dtp_scvi.stats import DrugRanks, pooled_rank_correlation
-from dtp_scvi.tl._drug_input import named, number_column
+from dtp_scvi.tl._drug_covariates import number_column
+from dtp_scvi.tl._drug_input import named
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -21,13 +21,13 @@ from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_one_of, check_positive_int, check_range, problem
 from dtp_scvi.stats import within_drug_rank
 from dtp_scvi.tl._drug_controls import check_controls, run_controls
+from dtp_scvi.tl._drug_covariates import number_column
 from dtp_scvi.tl._drug_guards import as_table, check_provenance, speak
 from dtp_scvi.tl._drug_input import (
     DIRECTIONS,
     Direction,
     collect,
     eligible,
-    number_column,
     response_table,
 )
 from dtp_scvi.tl._drug_pooled import pool
