@@ -19,6 +19,9 @@ CV_KEY: Final = "dtp_cv"
 # Written by tl.survival.
 SURVIVAL_KEY: Final = "dtp_survival"
 
+# Written by tl.drug_response.
+DRUG_RESPONSE_KEY: Final = "dtp_drug_response"
+
 # Written by an evaluation of a student against its teacher.
 FIDELITY_KEY: Final = "dtp_fidelity"
 

@@ -16,6 +16,8 @@ MODELS = {
     "lsc17": 0.6,
 }
 
+EFFECTS = (("drug a", 1.0), ("drug b", -0.5), ("drug c", 0.0))
+
 
 def make_result(seed: int = 0, n: int = 400) -> dict:
     """What ``tl.cross_validate`` stores, from simulated scores."""
@@ -174,3 +176,60 @@ def stored_survival() -> ad.AnnData:
 def survived(stored_survival) -> ad.AnnData:
     """A result of ``tl.survival`` that a test may change."""
     return stored_survival.copy()
+
+
+@pytest.fixture
+def tested() -> dict:
+    """What ``tl.drug_response`` stores for three drugs, one of them not tested."""
+    rng = np.random.default_rng(0)
+    score = rng.random(60)
+    response = pd.DataFrame(
+        {name: 150 + 60 * effect * score + 20 * rng.normal(size=60) for name, effect in EFFECTS},
+        index=[f"p{i}" for i in range(60)],
+    )
+    response.loc[response.index[:10], "drug b"] = np.nan
+    response["rare"] = np.where(np.arange(60) < 5, 100.0, np.nan)
+    rows = [
+        ("drug a", 60, True, "", 0.6, 0.4, 0.7, 0.0002),
+        ("drug b", 50, True, "", -0.35, -0.55, -0.1, 0.04),
+        ("drug c", 60, True, "", 0.05, -0.2, 0.3, 0.7),
+        ("rare", 5, False, "5 patients, fewer than 50", np.nan, np.nan, np.nan, np.nan),
+    ]
+    columns = ["drug", "n", "tested", "reason", "rho", "low", "high", "q"]
+    pooled = pd.DataFrame(
+        {
+            "estimator": ["within_drug", "naive_pairs"],
+            "value": [0.1, 0.1],
+            "low": [-0.05, 0.05],
+            "high": [0.25, 0.15],
+            "p": [0.2, 0.001],
+            "n_patients": 60,
+        }
+    )
+    null = rng.normal(0, 0.1, 50)
+    controls = pd.DataFrame(
+        {
+            "control": ["random_panels", "blast_percentage"],
+            "kind": ["null", "single"],
+            "n": [50, 1],
+            "observed": [0.1, 0.12],
+            "value": [0.0, 0.2],
+            "low": [-0.2, 0.1],
+            "high": [0.2, 0.3],
+            "rank": [16, 2],
+        }
+    )
+    values = pd.DataFrame({"control": ["random_panels"] * 50, "value": null})
+    return {
+        "table": pd.DataFrame(rows, columns=columns),
+        "pooled": pooled,
+        "controls": {"table": controls, "values": values},
+        "guards": pd.DataFrame({"guard": ["complete"], "level": ["ok"]}),
+        "patients": pd.DataFrame({"score": score}, index=response.index),
+        "response": response,
+        "params": {
+            "score_key": "dtp_score",
+            "direction": "higher_is_resistant",
+            "simulated": False,
+        },
+    }

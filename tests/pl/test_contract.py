@@ -22,11 +22,26 @@ CROSS_VALIDATED = [
     "decision_curve",
     "coverage",
 ]
-OTHERS = ["audit", "scores", "fidelity", "history", "program_attention", "survival", "transfer"]
+DRUGS = ["drug_response", "drug_scatter", "drug_waterfall", "null_controls"]
+OTHERS = [
+    "audit",
+    "scores",
+    "fidelity",
+    "history",
+    "program_attention",
+    "survival",
+    "transfer",
+    *DRUGS,
+]
+
+
+def drug_figures(tested):
+    named = dict.fromkeys(("drug_scatter", "drug_waterfall"), (tested, "drug b"))
+    return {**dict.fromkeys(DRUGS, (tested,)), **named}
 
 
 @pytest.fixture(params=[*CROSS_VALIDATED, *OTHERS])
-def figure(request, result, audited, scored, agreement, losses, attention, survived, checked):
+def figure(request, result, audited, scored, agreement, losses, attention):
     """Each plotting function with something to draw."""
     arguments = {
         "audit": (audited,),
@@ -34,8 +49,9 @@ def figure(request, result, audited, scored, agreement, losses, attention, survi
         "fidelity": (agreement,),
         "history": (losses,),
         "program_attention": (attention,),
-        "survival": (survived,),
-        "transfer": (checked,),
+        "survival": (request.getfixturevalue("survived"),),
+        "transfer": (request.getfixturevalue("checked"),),
+        **drug_figures(request.getfixturevalue("tested")),
     }
     return getattr(pl, request.param), arguments.get(request.param, (result,))
 

@@ -29,7 +29,7 @@ def rates(script: str, folder: Path) -> dict:
     return json.loads((folder / "x.json").read_text())
 
 
-@pytest.mark.parametrize("script", ["label_shift.py", "interval_coverage.py"])
+@pytest.mark.parametrize("script", ["label_shift.py", "interval_coverage.py", "drug_response.py"])
 def test_bad_options_end_before_any_work(script, tmp_path):
     done = run(script, "--json", "nowhere/x.json", cwd=tmp_path)
     assert done.returncode == 2
@@ -58,3 +58,19 @@ def test_sets_and_intervals_hold_what_they_promise(tmp_path):
         for metric in ("ece", "auroc"):
             # 0.92 to 0.98, and one standard error of a rate over 200 cohorts at the upper end.
             assert 0.92 <= found[f"{metric} {model}"] <= 0.99
+
+
+@pytest.mark.slow
+def test_intervals_over_drugs_hold_the_truth_and_the_naive_one_does_not(tmp_path):
+    found = rates("drug_response.py", tmp_path)
+    assert found["cohorts"] == 200
+    for name in ("within_drug", "meta_analysis", "mixed_model", "one drug"):
+        assert 0.92 <= found[f"coverage {name}"] <= 0.98, name
+    assert found["coverage naive_pairs"] < 0.8
+    assert found["coverage meta_analysis, drugs independent"] < 0.8
+    # 200 cohorts know a rate of 5 % to 1.5 %, one of 10 % to 2.1 %.
+    assert found["null within_drug"] <= 0.08
+    assert found["null naive_pairs"] > 0.2
+    assert found["fdr no drug affected"] <= 0.14
+    assert found["fdr a quarter affected"] <= 0.1
+    assert found["mixed_model converged"] == 1

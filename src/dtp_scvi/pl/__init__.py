@@ -5,8 +5,11 @@ from dtp_scvi.pl._benchmark import benchmark
 from dtp_scvi.pl._calibration import calibration
 from dtp_scvi.pl._coverage import coverage
 from dtp_scvi.pl._decision_curve import decision_curve
+from dtp_scvi.pl._drug_patients import drug_scatter, drug_waterfall
+from dtp_scvi.pl._drug_response import drug_response
 from dtp_scvi.pl._fidelity import fidelity
 from dtp_scvi.pl._history import history
+from dtp_scvi.pl._null_controls import null_controls
 from dtp_scvi.pl._pr import pr
 from dtp_scvi.pl._program_attention import program_attention
 from dtp_scvi.pl._roc import roc
@@ -22,8 +25,12 @@ __all__ = [
     "calibration",
     "coverage",
     "decision_curve",
+    "drug_response",
+    "drug_scatter",
+    "drug_waterfall",
     "fidelity",
     "history",
+    "null_controls",
     "pr",
     "program_attention",
     "roc",

@@ -35,6 +35,13 @@ from dtp_scvi.stats._metrics import (
     WeightedMetrics,
     classification_metrics,
 )
+from dtp_scvi.stats._mixed_model import MixedModel, mixed_model
+from dtp_scvi.stats._random_effects import RandomEffects, random_effects
+from dtp_scvi.stats._rank_correlation import (
+    RankCorrelation,
+    partial_rank_correlation,
+    rank_correlation,
+)
 from dtp_scvi.stats._rmst import MeanDifference, rmst, rmst_difference
 from dtp_scvi.stats._rules import RULES
 from dtp_scvi.stats._score_reference import ScoreReference
@@ -48,6 +55,13 @@ from dtp_scvi.stats._time_dependent_auc import (
     time_dependent_auc,
     time_dependent_auc_interval,
 )
+from dtp_scvi.stats._within_drug import (
+    DrugRanks,
+    PooledRank,
+    other_drugs_rank,
+    pooled_rank_correlation,
+    within_drug_rank,
+)
 
 __all__ = [
     "CALIBRATION_METRICS",
@@ -59,12 +73,17 @@ __all__ = [
     "BetaCalibrator",
     "Calibration",
     "Calibrator",
+    "DrugRanks",
     "IsotonicCalibrator",
     "LabelShiftTest",
     "MeanDifference",
+    "MixedModel",
     "MondrianConformal",
     "PlattCalibrator",
+    "PooledRank",
     "PrevalenceEstimate",
+    "RandomEffects",
+    "RankCorrelation",
     "ScoreReference",
     "SpaceReference",
     "TemperatureCalibrator",
@@ -99,9 +118,15 @@ __all__ = [
     "logit",
     "mce",
     "median_follow_up",
+    "mixed_model",
+    "other_drugs_rank",
+    "partial_rank_correlation",
+    "pooled_rank_correlation",
     "pr_table",
     "prior_correction",
     "pure_share",
+    "random_effects",
+    "rank_correlation",
     "reliability_table",
     "rmst",
     "rmst_difference",
@@ -117,4 +142,5 @@ __all__ = [
     "threshold_transfer",
     "time_dependent_auc",
     "time_dependent_auc_interval",
+    "within_drug_rank",
 ]

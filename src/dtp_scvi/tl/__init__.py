@@ -1,9 +1,11 @@
 """One verb a file; results are written under ``key_added``."""
 
 from dtp_scvi.tl._cross_validate import cross_validate
+from dtp_scvi.tl._drug_response import drug_response
 from dtp_scvi.tl._recalibrate import recalibrate
 from dtp_scvi.tl._score import score
 from dtp_scvi.tl._survival import survival
 from dtp_scvi.tl._transfer_check import transfer_check
 
 __all__ = ["cross_validate", "recalibrate", "score", "survival", "transfer_check"]
+__all__ = ["cross_validate", "drug_response", "recalibrate", "score", "transfer_check"]
