@@ -8,6 +8,7 @@ from dtp_scvi.data._check_object import check_object
 from dtp_scvi.data._draw import draw_rows
 from dtp_scvi.data._get_matrix import get_matrix
 from dtp_scvi.data._gmt import read_gmt
+from dtp_scvi.data._headers import GENE_HEADERS, are_headers, header_word
 from dtp_scvi.data._holdout import holdout_groups
 from dtp_scvi.data._lists import nuisance_genes
 from dtp_scvi.data._programs import coexpression_programs
@@ -17,6 +18,7 @@ from dtp_scvi.data._splits import feasible_folds, group_folds, leave_one_group_o
 from dtp_scvi.data._symbols import SymbolResolver
 
 __all__ = [
+    "GENE_HEADERS",
     "LINEARISE",
     "N_READERS",
     "Block",
@@ -25,6 +27,7 @@ __all__ = [
     "ScaleReport",
     "SymbolResolver",
     "align_genes",
+    "are_headers",
     "check_matrix",
     "check_object",
     "coexpression_programs",
@@ -34,6 +37,7 @@ __all__ = [
     "gene_names",
     "get_matrix",
     "group_folds",
+    "header_word",
     "holdout_groups",
     "iter_blocks",
     "leave_one_group_out",

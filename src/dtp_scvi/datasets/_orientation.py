@@ -2,63 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dtp_scvi._validate import problem, shorten
-from dtp_scvi.data import SymbolResolver, align_genes
+from dtp_scvi.data import GENE_HEADERS, SymbolResolver, align_genes, header_word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Headers that stand beside samples in public files, without case and punctuation. The first
-# ones name genes, the best first.
-GENE_COLUMNS: Final = (
-    "hugosymbol",
-    "hgncsymbol",
-    "approvedsymbol",
-    "genesymbol",
-    "symbol",
-    "genename",
-    "displaylabel",
-    "ensemblgeneid",
-    "ensemblid",
-    "ensembl",
-    "stableid",
-    "geneid",
-    "gene",
-)
-_OTHER_COLUMNS: Final = frozenset(
-    {"entrez", "entrezid", "entrezgene", "entrezgeneid", "hugo", "hgnc", "hgncid", "genes"}
-    | {"genenames", "geneids", "geneshortname", "ensemblgene", "name", "transcript", "accession"}
-    | {"transcriptid", "probe", "probeid", "probesetid", "refseq", "unigene", "uniprot"}
-    | {"description", "genedescription", "biotype", "genebiotype", "genetype", "locustype"}
-    | {"locusgroup", "chromosome", "chromosomename", "chr", "chrom", "seqname", "seqnames"}
-    | {"cytoband", "band", "genestart", "geneend", "length", "genelength", "efflength"}
-    | {"effectivelength", "gc", "gccontent", "genegccontent"}
-)
-# Samples may be called "start" and "end", but not beside a chromosome.
-_CHROMOSOME: Final = frozenset({"chromosome", "chromosomename", "chr", "chrom", "seqname"})
-_COORDINATES: Final = frozenset({"start", "end", "strand", "width"})
-
-
-def plain(name: object) -> str:
-    """Return ``name`` in lower case, letters and digits only."""
-    return "".join(letter for letter in str(name).lower() if letter.isalnum())
-
-
-def no_samples(names: Sequence[str]) -> list[bool]:
-    """Tell which of ``names`` are known to describe genes, so that none becomes a sample."""
-    words = [plain(name) for name in names]
-    known = _OTHER_COLUMNS.union(GENE_COLUMNS)
-    if not _CHROMOSOME.isdisjoint(words):
-        known |= _COORDINATES
-    return [word in known for word in words]
-
 
 def gene_column(names: Sequence[str]) -> str | None:
     """Return the column that names genes best, if there is one."""
-    words = {plain(name): name for name in reversed(names)}
-    return next((words[word] for word in GENE_COLUMNS if word in words), None)
+    words = {header_word(name): name for name in reversed(names)}
+    return next((words[word] for word in GENE_HEADERS if word in words), None)
 
 
 def genes_in_rows(

@@ -12,8 +12,9 @@ from anndata import AnnData
 from dtp_scvi import __version__
 from dtp_scvi._constants import COHORT_KEY
 from dtp_scvi._validate import check_key, check_one_of, problem, shorten
+from dtp_scvi.data import are_headers
 from dtp_scvi.datasets._bulk_values import as_numbers, is_text, missing_values
-from dtp_scvi.datasets._orientation import gene_column, genes_in_rows, no_samples
+from dtp_scvi.datasets._orientation import gene_column, genes_in_rows
 from dtp_scvi.datasets._report import Report
 from dtp_scvi.datasets._tables import Table, file_records, read_table
 
@@ -182,7 +183,7 @@ def _orient(
     notes = [is_text(frame.iloc[:, i]) for i in range(frame.shape[1])]
     across = [
         column
-        for column, aside, note in zip(columns, no_samples(columns), notes, strict=True)
+        for column, aside, note in zip(columns, are_headers(columns), notes, strict=True)
         if not (aside or note)
     ]
     if not across:
@@ -195,10 +196,10 @@ def _orient(
 def _build(table: Table, report: Report, *, in_rows: bool) -> AnnData:
     """Split the table into values, notes on genes and notes on samples."""
     frame = table.frame
-    aside = np.array(no_samples(_names(frame.columns)), bool)
+    aside = np.array(are_headers(_names(frame.columns)), bool)
     gene_rows = np.zeros(len(frame), bool)
     if not in_rows:
-        gene_rows = np.array(no_samples(_names(frame.index)), bool)
+        gene_rows = np.array(are_headers(_names(frame.index)), bool)
         aside[:] = False
     body = frame.loc[~gene_rows]
     text = np.array([is_text(body.iloc[:, i]) for i in range(body.shape[1])], bool)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -12,6 +11,7 @@ from scipy.stats import norm, rankdata
 
 from dtp_scvi._logging import warn
 from dtp_scvi._validate import problem, shorten
+from dtp_scvi.data import are_headers
 from dtp_scvi.stats import within_drug_rank
 
 if TYPE_CHECKING:
@@ -21,38 +21,6 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "warning", "error", "simulated", "not judged"]
 
-# Headers of annotation columns of expression tables, in lower case with one underscore.
-_HEADERS: Final = frozenset(
-    [
-        "entrez_gene_id",
-        "entrezgene",
-        "entrez",
-        "hugo_symbol",
-        "gene_symbol",
-        "gene_name",
-        "gene_id",
-        "geneid",
-        "gene",
-        "genes",
-        "symbol",
-        "hgnc_symbol",
-        "hgnc_id",
-        "ensembl_gene_id",
-        "ensembl_id",
-        "ensembl",
-        "stable_id",
-        "display_label",
-        "biotype",
-        "probe",
-        "probe_id",
-        "probeset_id",
-        "id_ref",
-        "description",
-        "chromosome",
-        "composite_element_ref",
-        "unnamed_0",
-    ]
-)
 _ENOUGH_ROWS: Final = 30
 _ENOUGH_DRUGS: Final = 3
 # Correlation of drugs through the patient that a real screen exceeds, and how well it must be
@@ -164,7 +132,8 @@ def _excused(finding: Finding) -> Finding:
 
 def _header(rows: Iterable[object]) -> Finding:
     """A column of the expression file that is no sample, scored as one."""
-    found = [str(r) for r in rows if re.sub(r"[^a-z0-9]+", "_", str(r).lower()) in _HEADERS]
+    names = [str(name) for name in rows]
+    found = [name for name, header in zip(names, are_headers(names), strict=True) if header]
     if not found:
         return Finding("header", "ok", 0.0, "No row is called like a column header.")
     text = f"Rows called like headers of a gene table are scored as samples: {shorten(found)}."
