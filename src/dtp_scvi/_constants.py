@@ -43,6 +43,10 @@ RANDOM_FOREST: Final = "random_forest"
 MEAN_EXPRESSION: Final = "mean_expression"
 LSC17: Final = "lsc17"
 
+RESPONSE_RESEARCH_USE: Final = (
+    "For research use only. The score is a predicted ex-vivo response of a sample; it is not a "
+    "diagnosis, not a clinical outcome and no guide to treatment."
+)
 RESEARCH_USE: Final = (
     "For research use only. The score is the predicted membership of the positive training "
     "class; it is not a diagnosis and not a statement about a patient."

@@ -85,7 +85,7 @@ def test_log2_without_a_pseudocount_is_read_as_linear(stored):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_log2_refuses_what_is_not_finite(bad):
     logs = np.array([[1.0, bad], [-2.0, 3.0]])
-    with pytest.raises(ValueError, match="1 (NaN|infinite) values; the first in row 0, column 1"):
+    with pytest.raises(ValueError, match=r"1 (NaN|infinite) values; the first in row 0, column 1"):
         list(iter_blocks(logs, scale="log2", check="adata.X"))
 
 
