@@ -32,7 +32,7 @@ from dtp_scvi.model._query import MISSING, Missing, Query
 from dtp_scvi.model._response_card import ResponseCard, response_card
 from dtp_scvi.model._response_fit import Fitted, fit_response, read_training
 from dtp_scvi.model._response_input import ALIGN, INPUTS, Align
-from dtp_scvi.model._response_predict import predict_response
+from dtp_scvi.model._response_predict import predict_response, shifted_share
 from dtp_scvi.model._versions import versions
 
 if TYPE_CHECKING:
@@ -269,8 +269,37 @@ class ResponseModel:
             missing=missing,
             min_coverage=min_coverage,
         )
-        values = predict_response(self._check_fitted(), query, adata.n_obs, align)
+        values = self.predict_query(query, align=align)
         return pd.Series(values, index=adata.obs_names, name="prediction")
+
+    def predict_query(self, query: Query, *, align: Align = "none") -> np.ndarray:
+        """Return the predictions of :meth:`predict` for what :meth:`prepare` found.
+
+        Parameters
+        ----------
+        query
+            What to predict.
+        align
+            As in :meth:`predict`.
+        """
+        return predict_response(self._check_fitted(), query, align)
+
+    def shift(self, query: Query, *, align: Literal["none", "rank"] = "none") -> dict[str, Any]:
+        """Measure how far the genes of a query lie from the training rows.
+
+        Parameters
+        ----------
+        query
+            What to look at, from :meth:`prepare`.
+        align
+            Whether to look at the rows as they are or at their ranks.
+
+        Returns
+        -------
+        ``shifted``, the share of found genes whose mean lies over three training deviations off,
+        and ``n_rows``, the number of rows that have any value in the model's genes.
+        """
+        return shifted_share(self._check_fitted(), query, align)
 
     @property
     def weights_(self) -> pd.DataFrame:

@@ -56,7 +56,7 @@ class Fitted:
         cls, arrays: Mapping[str, NDArray[np.float64]], kinds: tuple[str, ...], n_genes: int
     ) -> Self:
         """Check the shapes of saved arrays and take them."""
-        shapes = dict.fromkeys(_PER_GENE, (len(kinds), n_genes))
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_PER_GENE, (len(kinds), n_genes))
         shapes |= {"share": (n_genes,), "profile": (n_genes,), "intercept": (1,)}
         wrong = [
             name
@@ -133,7 +133,7 @@ def read_training(
         "scale": str(found),
         "layer": layer or "X",
         "target_key": target_key,
-        "target_quantiles": np.quantile(y, [0, 0.25, 0.5, 0.75, 1]),
+        "target_quantiles": np.quantile(y, [0.1, 0.25, 0.5, 0.75, 0.9]),
         "simulated": SIMULATION_KEY in adata.uns,
         "sha256_expression": hashlib.sha256(values.astype("<f4").tobytes()).hexdigest(),
         "sha256_response": hashlib.sha256(y.astype("<f8").tobytes()).hexdigest(),

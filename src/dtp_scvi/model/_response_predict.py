@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dtp_scvi._constants import FEWEST_FOR_MOMENTS
 from dtp_scvi._validate import problem
 from dtp_scvi.data import linearise, scale_kind
 from dtp_scvi.model._response_input import Moments, read_inputs, standardise
@@ -20,13 +21,10 @@ if TYPE_CHECKING:
     from dtp_scvi.model._response_fit import Fitted
     from dtp_scvi.model._response_input import Align
 
-FEWEST_FOR_MOMENTS: Final = 10
 _MAX_BYTES = 2**23
 
 
-def predict_response(
-    fitted: Fitted, query: Query, n_rows: int, align: Align
-) -> NDArray[np.float64]:
+def predict_response(fitted: Fitted, query: Query, align: Align) -> NDArray[np.float64]:
     """Return one prediction a row; NaN where the panel has no value above zero."""
     mean, sd = fitted.mean, fitted.sd
     if align == "moments":
@@ -39,7 +37,7 @@ def predict_response(
             )
             raise ValueError(msg)
         mean, sd = np.asarray(found.mean), found.sd
-    out, observed, start = np.empty(n_rows), _observed(query), 0
+    out, observed, start = np.empty(int(query.matrix.shape[0])), _observed(query), 0
     for inputs in _inputs(fitted, query, align):
         z = standardise(inputs, mean, sd, observed)
         here = slice(start, start + inputs.shape[1])
