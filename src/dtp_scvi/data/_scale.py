@@ -158,7 +158,7 @@ def resolve_scale(
     check_one_of(str(declared), ["auto", *map(str, LINEARISE)], "scale")
     report = detect_scale(matrix, seed=seed)
     if report.evidence["n_not_finite"]:
-        check_matrix(matrix, name=name)
+        check_matrix(matrix, name=name, negative=str(declared) == Scale.LOG2)
     if str(declared) == "auto":
         return _settle_alone(report, name)
     declared = Scale(declared)
