@@ -82,7 +82,9 @@ def test_versions_and_near_names():
     assert dtp.hub.load("aml-venetoclax@1").name_ == "aml-venetoclax"
     with pytest.raises(ValueError, match="a version of aml-venetoclax that ships here; found '2'"):
         dtp.hub.load("aml-venetoclax@2")
-    with pytest.raises(KeyError, match=r"the name of a bundled model.*Did you mean aml-venetoclax"):
+    with pytest.raises(
+        KeyError, match=r"the name of a bundled model.*Did you mean aml-venetoclax"
+    ):
         dtp.hub.load("venetoclax")
 
 
@@ -93,7 +95,7 @@ def test_changed_files_are_refused(tmp_path, monkeypatch):
     weights = tmp_path / "models" / "aml-cytarabine" / "model.safetensors"
     other = tmp_path / "models" / "aml-venetoclax" / "model.safetensors"
     shutil.copy(other, weights)
-    with pytest.raises(ValueError, match="the weights that model.json was written with"):
+    with pytest.raises(ValueError, match=r"the weights that model\.json was written with"):
         dtp.hub.load("aml-cytarabine")
     file = tmp_path / "models" / "aml-dasatinib" / "model.json"
     file.write_text(file.read_text().replace("aml-dasatinib", "aml-desatinib"))

@@ -131,7 +131,10 @@ def test_depth_and_genes_outside_the_panel_do_not_matter(model, query):
     doubled = query.copy()
     doubled.X = query.X * 2
     more = ad.concat(
-        [query, ad.AnnData(query.X + 5, query.obs, pd.DataFrame(index=[f"X{i}" for i in range(G)]))],
+        [
+            query,
+            ad.AnnData(query.X + 5, query.obs, pd.DataFrame(index=[f"X{i}" for i in range(G)])),
+        ],
         axis=1,
         merge="first",
     )
@@ -223,7 +226,9 @@ def test_evaluation_and_notes_go_into_the_card(train):
     fitted = ResponseModel("m").fit(train, "auc", units="AUC")
     assert fitted.worth_ == "not evaluated on rows of others"
     assert "Not evaluated on rows of others." in fitted.card_.limits
-    fitted.adopt({"cohort": "wave 3", "n": 40, "spearman": {"value": 0.1, "low": -0.2, "high": 0.4}})
+    fitted.adopt(
+        {"cohort": "wave 3", "n": 40, "spearman": {"value": 0.1, "low": -0.2, "high": 0.4}}
+    )
     fitted.describe(licence="CC0")
     assert fitted.worth_ == "Spearman 0.10 [-0.20, 0.40] on wave 3 (n = 40)"
     page = fitted.card_.to_markdown()
@@ -251,7 +256,7 @@ def test_responses_that_can_not_be_learned(train, columns, message):
 
 
 def test_other_errors_of_fit(train):
-    with pytest.raises(KeyError, match="`target_key` to name a key of adata.obs; found 'au'"):
+    with pytest.raises(KeyError, match=r"`target_key` to name a key of adata\.obs; found 'au'"):
         ResponseModel().fit(train, "au")
     with pytest.raises(ValueError, match="`inputs` to be one of 'closed', 'rank', 'blend'"):
         ResponseModel(inputs="log")
@@ -286,7 +291,7 @@ def test_errors_of_predict(model, query):
         model.adopt({"cohort": "x", "n": 3})
     with pytest.raises(TypeError, match="any of title"):
         model.describe(colour="red")
-    with pytest.raises(ValueError, match="finite, non-negative values in adata.X; found 1 NaN"):
-        broken = query.copy()
-        broken.X[0, 0] = np.nan
+    broken = query.copy()
+    broken.X[0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"finite, non-negative values in adata\.X; found 1 NaN"):
         model.predict(broken, scale="counts")

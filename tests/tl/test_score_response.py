@@ -162,5 +162,5 @@ def test_align_is_refused_by_classifiers():
     )
     teacher = dtp.model.DTPTransformer(cells, n_programs=4)
     teacher.train(max_epochs=1, verbose=False)
-    with pytest.raises(ValueError, match='`align="none"` with a classifier; found \'rank\''):
+    with pytest.raises(ValueError, match="`align=\"none\"` with a classifier; found 'rank'"):
         dtp.tl.score(cells, teacher, align="rank")
