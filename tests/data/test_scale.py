@@ -92,11 +92,11 @@ UNCLEAR = {
     "presence and absence": ((CELLS > 0).astype(float), Scale.COUNTS),
     "natural logarithms": (np.log(np.maximum(TPM / 10, SEEN)), Scale.LOG2),
     "corrected logs of x + 1": (
-        np.log2(1 + TPM + np.median(TPM)) - 2 * np.random.default_rng(5).random(TPM.shape),
+        np.log2(1 + TPM) - 0.5 * np.random.default_rng(5).random(TPM.shape),
         Scale.LOG2,
     ),
     "log ratios": (
-        LOG.mean(0) * np.random.default_rng(5).normal(0.2, 1, LOG.shape),
+        np.random.default_rng(5).normal(np.linspace(-2, 2, 900), 1, (60, 900)),
         Scale.UNKNOWN,
     ),
     "a few negative values": (np.log2(TPM[:, ::40] + 0.5), Scale.UNKNOWN),

@@ -64,7 +64,7 @@ LINEARISE: Final[dict[Scale, ScaleKind]] = {
 
 def scale_kind(scale: Scale | str) -> ScaleKind:
     """
-    Return the transform that rows carry once read: ``"linear"``, ``"log1p"`` or ``"log2p1"``.
+    Return the transform of rows once read: ``"linear"``, ``"log1p"`` or ``"log2p1"``.
 
     Rows on the scale ``"log2"`` are linear then: :func:`iter_blocks` takes their logarithm off.
 
