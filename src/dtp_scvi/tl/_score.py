@@ -69,7 +69,7 @@ def score(
     this object is checked first, see :func:`transfer_check`; where they do not, no call is written
     and the rank is what to read.
 
-    A :class:`~dtp_scvi.model.ResponseModel`, such as those of :mod:`dtp_scvi.hub`, predicts a
+    A :class:`~dtp_scvi.model.ResponseModel`, such as those of :func:`dtp_scvi.hub.available`, predicts a
     value instead: its score is on the scale of the training response, there is no call, and the
     check says which ``align`` is warranted.
 
