@@ -15,7 +15,7 @@ import pytest
 from dtp_scvi._docs import docs
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ["data", "datasets", "model", "pl", "pp", "stats", "tl"]
+FOLDERS = ["data", "datasets", "hub", "model", "pl", "pp", "stats", "tl"]
 FIRST_LINE = 88
 EXAMPLES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -98,7 +98,7 @@ def test_lazy_names_are_listed_and_real():
         dtp_scvi.no_such_name  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["data", "datasets", "model", "pl", "pp", "stats", "tl"])
+@pytest.mark.parametrize("name", ["data", "datasets", "hub", "model", "pl", "pp", "stats", "tl"])
 def test_all_names_what_a_folder_exports(name):
     module = importlib.import_module(f"dtp_scvi.{name}")
     assert module.__doc__

@@ -12,12 +12,12 @@ import lazy_loader
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from dtp_scvi import data, datasets, model, pl, pp, stats, tl
+    from dtp_scvi import data, datasets, hub, model, pl, pp, stats, tl
     from dtp_scvi.model import DTPStudent, DTPTransformer
 
 __getattr__, _, _ = lazy_loader.attach(
     __name__,
-    submodules=["data", "datasets", "model", "pl", "pp", "stats", "tl"],
+    submodules=["data", "datasets", "hub", "model", "pl", "pp", "stats", "tl"],
     submod_attrs={"model": ["DTPStudent", "DTPTransformer"]},
 )
 
@@ -27,6 +27,7 @@ __all__ = [
     "__version__",
     "data",
     "datasets",
+    "hub",
     "model",
     "pl",
     "pp",

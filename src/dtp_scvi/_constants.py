@@ -13,6 +13,9 @@ STD_SUFFIX: Final = "_std"
 SET_SUFFIX: Final = "_set"
 CALL_SUFFIX: Final = "_call"
 
+# The bundled model that tl.score takes where none is named.
+DEFAULT_MODEL: Final = "aml-tolerance"
+
 # Written by tl.cross_validate.
 CV_KEY: Final = "dtp_cv"
 
@@ -50,6 +53,9 @@ TARGET_SUM: Final = 1e4
 # Quantiles and moments of fewer rows would be single rows.
 FEWEST_ROWS: Final = 20
 
+# Moments of a query that is mapped onto the training rows (align="moments").
+FEWEST_FOR_MOMENTS: Final = 10
+
 # Names of the comparators that stand beside every model.
 TEACHER: Final = "teacher"
 STUDENT: Final = "student"
@@ -59,6 +65,10 @@ RANDOM_FOREST: Final = "random_forest"
 MEAN_EXPRESSION: Final = "mean_expression"
 LSC17: Final = "lsc17"
 
+RESPONSE_RESEARCH_USE: Final = (
+    "For research use only. The score is a predicted ex-vivo response of a sample; it is not a "
+    "diagnosis, not a clinical outcome and no guide to treatment."
+)
 RESEARCH_USE: Final = (
     "For research use only. The score is the predicted membership of the positive training "
     "class; it is not a diagnosis and not a statement about a patient."

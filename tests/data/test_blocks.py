@@ -68,6 +68,33 @@ def test_same_bits_from_every_storage(stored, scale):
         assert [r.start for r in rows] == list(range(0, 300, 64))
 
 
+def test_log2_without_a_pseudocount_is_read_as_linear(stored):
+    logs, align = np.log2(matrix() + 0.25), alignment()
+    logs[:, :3] = 0.0  # the logarithm of one, which sparse storage leaves out
+    expected = np.zeros((300, 13), np.float32)
+    expected[:, align.target] = np.exp2(logs.astype(np.float64))[:, align.source]
+    whole, all_totals, _ = collect(iter_blocks(logs, align, scale="log2", check="adata.X"))
+    assert whole == pytest.approx(expected, rel=1e-6)
+    assert all_totals == pytest.approx(np.exp2(logs.astype(np.float64)).sum(axis=1), rel=1e-12)
+    for form in forms(logs, stored):
+        found, total, _ = collect(iter_blocks(form, align, scale="log2", max_bytes=1))
+        assert np.array_equal(found, whole), type(form)
+        assert np.array_equal(total, all_totals), type(form)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_log2_refuses_what_is_not_finite(bad):
+    logs = np.array([[1.0, bad], [-2.0, 3.0]])
+    with pytest.raises(ValueError, match=r"1 (NaN|infinite) values; the first in row 0, column 1"):
+        list(iter_blocks(logs, scale="log2", check="adata.X"))
+
+
+def test_log2_averages_duplicates():
+    align = align_genes(["OLD", "NEW", "X"], ["X", "NEW"], resolver=RESOLVER)
+    found = collect(iter_blocks(np.array([[1.0, 2.0, -1.0]]), align, scale="log2"))[0]
+    assert found.tolist() == [[0.5, 3.0]]
+
+
 def test_columns_come_in_the_order_of_the_model():
     values, align = matrix(), alignment()
     found, total, _ = collect(iter_blocks(values, align))

@@ -20,6 +20,7 @@ def matrices():
         "log1p_cp10k": log,
         "log1p_cpm": np.log1p(cp10k * 100),
         "log2_tpm": np.log2(1 + cp10k * 100),
+        "log2": np.log2(mean / mean.sum() * 1e6 * rng.lognormal(0, 0.7, counts.shape)),
         "log2_sizefactor": np.log2(1 + counts / rng.lognormal(0, 0.2, (60, 1))),
         "zscore": (log - log.mean(0)) / (log.std(0) + 1e-9),
         "double_log": np.log1p(log),
@@ -29,7 +30,8 @@ def matrices():
 
 
 @pytest.mark.parametrize(
-    "name", ["counts", "cp10k", "log1p_cp10k", "log1p_cpm", "log2_tpm", "log2_sizefactor"]
+    "name",
+    ["counts", "cp10k", "log1p_cp10k", "log1p_cpm", "log2_tpm", "log2_sizefactor", "log2"],
 )
 def test_auto_takes_a_clear_scale_and_so_does_its_name(matrices, name):
     assert resolve_scale(matrices[name]) is Scale(name)
@@ -45,6 +47,7 @@ def test_auto_takes_a_clear_scale_and_so_does_its_name(matrices, name):
         ("log2_tpm", "log2_sizefactor"),
         ("selection", "log1p_cp10k"),
         ("cut", "log1p_cp10k"),
+        ("selection", "log2"),
     ],
 )
 def test_declared_scales_that_the_evidence_allows(matrices, held, declared):
@@ -65,6 +68,9 @@ def test_declared_scales_that_the_evidence_allows(matrices, held, declared):
         ("log2_tpm", "log1p_cpm", r"found log2\(TPM \+ 1\)"),
         ("log2_sizefactor", "log1p_cp10k", "found log2"),
         ("cp10k", "cpm", "found counts per 10,000"),
+        ("log2", "log2_tpm", r"found log2 .* without a pseudocount: .*down to.*\nscale = 'log2'"),
+        ("counts", "log2", "found counts: all values are whole numbers"),
+        ("zscore", "log2", "found z-scores or residuals"),
         ("zscore", "log1p_cp10k", "found z-scores or residuals.*negative.*\nadata.X = log_values"),
         ("double_log", "log1p_cp10k", "found values logged twice.*\nadata.X = log_values"),
         ("selection", "counts", "not whole numbers"),
@@ -99,6 +105,7 @@ def test_auto_refuses_what_is_unclear(matrices, held, message):
     [
         (np.array([[0.0, np.nan]]), "counts", "1 NaN values; the first in row 0, column 1"),
         (np.array([[0.1, -0.2], [4.0, 5.0]]), "log1p_cp10k", "25% of the values are negative"),
+        (np.array([[0.1, -0.2], [40.0, 5.0]]), "log2", "reach 40, too large for a logarithm"),
         (np.random.default_rng(0).uniform(0, 11, (6, 9)), "log1p_cp10k", "more than 10,000"),
     ],
 )
@@ -132,6 +139,8 @@ def test_linearise_undoes_the_transform(scale):
         "log1p": np.log1p,
         "log2p1": lambda v: np.log1p(v) / np.log(2),
     }
+    if scale is Scale.LOG2:
+        x, forward = x[1:], {"linear": np.log2}
     assert linearise(forward[scale_kind(scale)](x), scale) == pytest.approx(x, rel=1e-12)
 
 

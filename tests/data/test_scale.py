@@ -35,6 +35,8 @@ CELLS, BULK = cells(), bulk()
 LOG = np.log1p(to(CELLS, 1e4))
 TPM = to(BULK / np.random.default_rng(1).lognormal(7, 0.7, BULK.shape[1]), 1e6)
 FACTOR = np.random.default_rng(2).lognormal(0, 0.3, (len(BULK), 1))
+# Detection limits of genes that were not seen, each its own.
+SEEN = np.random.default_rng(4).uniform(0.01, 1, TPM.shape)
 AMBIENT = 0.05 * CELLS.sum(axis=1, keepdims=True) * CELLS.mean(axis=0) / CELLS.mean(axis=0).sum()
 CORRECTED = np.maximum(CELLS - AMBIENT, 0)
 VARIABLE = np.arange(0, N_GENES, 4)
@@ -68,6 +70,7 @@ CLEAR = {
         Scale.LOG2_SIZEFACTOR,
     ),
     "log2 of counts": (np.log2(1 + CELLS), Scale.LOG2_SIZEFACTOR),
+    "log2 RPKM": (np.log2(np.maximum(TPM, SEEN)), Scale.LOG2),
     "z-scores": ((LOG - LOG.mean(0)) / (LOG.std(0) + 1e-9), Scale.ZSCORE),
     "clipped z-scores": (
         np.clip((LOG - LOG.mean(0)) / (LOG.std(0) + 1e-9), -10, 10),
@@ -87,6 +90,15 @@ UNCLEAR = {
     "log10 TPM": (np.log10(1 + TPM), Scale.UNKNOWN),
     "array intensities": (np.random.default_rng(0).uniform(3, 15, (50, 900)), Scale.UNKNOWN),
     "presence and absence": ((CELLS > 0).astype(float), Scale.COUNTS),
+    "natural logarithms": (np.log(np.maximum(TPM / 10, SEEN)), Scale.LOG2),
+    "corrected logs of x + 1": (
+        np.log2(1 + TPM) - 0.5 * np.random.default_rng(5).random(TPM.shape),
+        Scale.LOG2,
+    ),
+    "log ratios": (
+        np.random.default_rng(5).normal(np.linspace(-2, 2, 900), 1, (60, 900)),
+        Scale.UNKNOWN,
+    ),
     "a few negative values": (np.log2(TPM[:, ::40] + 0.5), Scale.UNKNOWN),
     "not a number": (np.where(CELLS == 7, np.nan, CELLS), Scale.UNKNOWN),
 }

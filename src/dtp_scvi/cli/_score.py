@@ -78,9 +78,18 @@ def score(
         with new_file(out, _output_suffixes(data)) as part:
             check_file(data)  # before anything heavy is loaded
             from dtp_scvi import tl
-            from dtp_scvi.model import load_model
+            from dtp_scvi.model import DTPStudent, DTPTransformer, load_model
 
             scorer = load_model(model)
+            if not isinstance(scorer, DTPTransformer | DTPStudent):
+                from dtp_scvi._validate import problem
+
+                msg = problem(
+                    f"a DTPTransformer or DTPStudent in {model}",
+                    f"a {type(scorer).__name__}",
+                    "Score with dtp_scvi.tl.score in Python.",
+                )
+                raise ValueError(msg)
             query, name = open_query(data, scorer, out=out, mod=mod, gene_key=gene_key)
             modality = query if name is None else query.mod[name]
             describe_query(data.name, modality, scorer, layer, gene_key)

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from dtp_scvi._validate import check_one_of, problem
 from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._rows import Rows, open_rows
-from dtp_scvi.data._scale_kinds import Scale, ScaleKind, scale_kind
+from dtp_scvi.data._scale_kinds import Scale, ScaleKind, linearise, scale_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ class Block:
     rows
         Positions of these rows in the query, or in ``indices`` where these were given.
     matrix
-        Values on the scale of the input, float32, shape ``(n_rows, n_targets)``; columns in the
+        Values on the scale of the input (linear ones for ``log2``), float32, shape ``(n_rows, n_targets)``; columns in the
         model's order, absent where a gene is missing. The order of the entries in a row is not
         sorted. Treat it as read-only.
     total
@@ -87,7 +87,8 @@ def iter_blocks(
         a block never has fewer than 64 rows or more than 4,096.
     check
         Name of the matrix in messages; where it is given, NaN, infinite and negative values are
-        refused as by :func:`check_matrix`, without another pass over the matrix.
+        refused as by :func:`check_matrix`, without another pass over the matrix; on the scale
+        ``log2`` negative values are fit.
     then
         Called with each block in the thread that read it; its result is yielded in place of the
         block.
@@ -124,21 +125,26 @@ def iter_blocks(
             "Align the gene names of this matrix.",
         )
         raise ValueError(msg)
-    kind = scale_kind(scale)
+    kind, no_pseudocount = scale_kind(scale), scale == Scale.LOG2
     if reduce is None:
-        reduce = "sum" if kind == "linear" else "mean"
+        reduce = "sum" if kind == "linear" and not no_pseudocount else "mean"
     check_one_of(reduce, ("sum", "mean"), "reduce")
     cut = _Cut(alignment, reader.shape[1], reduce)
-    step = int(np.clip(max_bytes // max(1.0, reader.bytes_per_row()), MIN_ROWS, MAX_ROWS))
+    row_bytes = 8.0 * reader.shape[1] if no_pseudocount else reader.bytes_per_row()
+    step = int(np.clip(max_bytes // max(1.0, row_bytes), MIN_ROWS, MAX_ROWS))
     order = None if indices is None else _positions(indices, reader.shape[0])
     n_rows = reader.shape[0] if order is None else order.size
 
     def make(start: int) -> Any:
         stop = min(start + step, n_rows)
         rows = reader.read(start, stop) if order is None else reader.gather(order[start:stop])
+        if no_pseudocount:
+            if check is not None and not np.isfinite(rows.data).all():
+                check_matrix(matrix, name=check, negative=True)
+            rows = _filled(rows, reader.shape[1])
         total = _totals(rows, kind)
         if check is not None and not _fit(rows, total):
-            check_matrix(matrix, name=check)
+            check_matrix(matrix, name=check, negative=no_pseudocount)
         block = Block(slice(start, stop), cut(rows), total)
         return block if then is None else then(block)
 
@@ -151,6 +157,15 @@ def iter_blocks(
 def _fit(rows: Rows, total: np.ndarray) -> bool:
     """Whether no value is NaN, infinite (its row's total is then not finite) or negative."""
     return bool(np.isfinite(total).all() and float(np.min(rows.data, initial=0)) >= 0)
+
+
+def _filled(rows: Rows, n_vars: int) -> Rows:
+    """Undo log2 without a pseudocount: every value is stored, as log2(1) = 0 is one too."""
+    values = np.ones((len(rows), n_vars))
+    row = np.repeat(np.arange(len(rows)), np.diff(rows.indptr))
+    values[row, rows.indices] = linearise(rows.data.astype(np.float64), Scale.LOG2)
+    indices = np.tile(np.arange(n_vars, dtype=np.int32), len(rows))
+    return Rows(n_vars * np.arange(len(rows) + 1, dtype=np.int64), indices, values.reshape(-1))
 
 
 def _ahead(

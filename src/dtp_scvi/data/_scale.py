@@ -10,7 +10,7 @@ from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._sample import sample_rows
 from dtp_scvi.data._scale_evidence import measure
 from dtp_scvi.data._scale_kinds import LINEARISE, Scale, scale_kind
-from dtp_scvi.data._scale_rules import CONSTANT_CV, describe, judge
+from dtp_scvi.data._scale_rules import CONSTANT_CV, MAX_LOG, describe, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +43,7 @@ _COMPATIBLE: dict[Scale, frozenset[Scale]] = {
     ),
     Scale.LOG2_TPM: frozenset({Scale.LOG2_TPM, Scale.LOG2_SIZEFACTOR}),
     Scale.LOG2_SIZEFACTOR: frozenset({Scale.LOG2_SIZEFACTOR, Scale.LOG2_TPM}),
+    Scale.LOG2: frozenset({Scale.LOG2}),
 }
 
 
@@ -157,7 +158,7 @@ def resolve_scale(
     check_one_of(str(declared), ["auto", *map(str, LINEARISE)], "scale")
     report = detect_scale(matrix, seed=seed)
     if report.evidence["n_not_finite"]:
-        check_matrix(matrix, name=name)
+        check_matrix(matrix, name=name, negative=str(declared) == Scale.LOG2)
     if str(declared) == "auto":
         return _settle_alone(report, name)
     declared = Scale(declared)
@@ -196,11 +197,19 @@ def _contradiction(report: ScaleReport, declared: Scale) -> str | None:
         return report.reason
     if not evidence["n_stored"]:
         return None
+    if declared is Scale.LOG2:
+        return _not_a_log(evidence)
     if evidence["min"] < 0:
         return f"{evidence['share_negative']:.0%} of the values are negative"
     if declared is Scale.COUNTS and evidence["share_integer"] < 1:
         return f"{1 - evidence['share_integer']:.0%} of the nonzero values are not whole numbers"
     return _out_of_range(evidence, declared)
+
+
+def _not_a_log(evidence: Mapping[str, Any]) -> str | None:
+    if evidence["max"] > MAX_LOG:
+        return f"values reach {evidence['max']:,.4g}, too large for a logarithm"
+    return None
 
 
 def _fewer_genes(report: ScaleReport, declared: Scale) -> bool:

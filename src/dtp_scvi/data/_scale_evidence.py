@@ -32,7 +32,8 @@ def measure(sample: sp.csr_matrix) -> Evidence:
     ``n_rows``, ``n_vars``, ``n_not_finite``, ``n_stored`` (nonzero values), ``min``, ``max``; of
     the nonzero values ``share_integer`` and ``rounded`` (all have three decimals at most); of all
     values ``share_negative`` and ``share_zero``; ``row_median`` (median over some rows of the
-    median nonzero value); median and coefficient of variation of the row sums of ``x`` (``sum_*``),
+    median nonzero value), ``at_floor`` (the same of the share of a row's nonzero values that tie
+    with its smallest one, itself not counted); median and coefficient of variation of the row sums of ``x`` (``sum_*``),
     ``expm1(x)`` (``expm1_sum_*``), ``2**x - 1`` (``exp2_sum_*``) and ``expm1(expm1(x))``
     (``double_sum_*``); ``expm1_max`` and ``exp2_max``; ``expm1_integer`` and ``exp2_integer``, the
     share of whole numbers after the inverse; ``lattice``, ``expm1_lattice``, ``exp2_lattice`` and
@@ -61,6 +62,7 @@ def measure(sample: sp.csr_matrix) -> Evidence:
         "share_negative": float(np.mean(values < 0) * values.size / n_cells),
         "share_zero": 1.0 - values.size / n_cells,
         "row_median": _row_median(sample),
+        "at_floor": _at_floor(sample),
     }
     evidence |= _sums(sample, "sum") | {"lattice": lattice(sample)}
     for name, inverse, limit in (
@@ -101,6 +103,11 @@ def _sums(matrix: sp.csr_matrix, name: str) -> Evidence:
 
 def _row_median(sample: sp.csr_matrix) -> float:
     return float(np.median([np.median(row) for row in _single_rows(sample) if row.size]))
+
+
+def _at_floor(sample: sp.csr_matrix) -> float:
+    rows = [row for row in _single_rows(sample) if row.size]
+    return float(np.median([np.mean(row == row.min()) - 1 / row.size for row in rows]))
 
 
 def _single_rows(matrix: sp.csr_matrix) -> list[np.ndarray]:

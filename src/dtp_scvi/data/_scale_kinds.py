@@ -36,6 +36,8 @@ class Scale(StrEnum):
     """log2(1 + x), x summing to a million."""
     LOG2_SIZEFACTOR = "log2_sizefactor"
     """log2(1 + x), x counts or size-factor-normalised, summing to anything else."""
+    LOG2 = "log2"
+    """log2(x) without a pseudocount (RPKM, TMM): negative where x < 1, and 0 stands for 1."""
     ZSCORE = "zscore"
     """Centred per gene: refused."""
     DOUBLE_LOG = "double_log"
@@ -55,12 +57,16 @@ LINEARISE: Final[dict[Scale, ScaleKind]] = {
     Scale.LOG1P_NORMALIZED: "log1p",
     Scale.LOG2_TPM: "log2p1",
     Scale.LOG2_SIZEFACTOR: "log2p1",
+    # A value that is not stored stands for 1, so rows are made linear when they are read.
+    Scale.LOG2: "linear",
 }
 
 
 def scale_kind(scale: Scale | str) -> ScaleKind:
     """
-    Return the transform that a scale carries: ``"linear"``, ``"log1p"`` or ``"log2p1"``.
+    Return the transform of rows once read: ``"linear"``, ``"log1p"`` or ``"log2p1"``.
+
+    Rows on the scale ``"log2"`` are linear then: :func:`iter_blocks` takes their logarithm off.
 
     Parameters
     ----------
@@ -88,7 +94,7 @@ def scale_kind(scale: Scale | str) -> ScaleKind:
 
 def linearise(values: np.ndarray, scale: Scale | str) -> np.ndarray:
     """
-    Take the logarithm off: ``x``, ``expm1(x)`` or ``2**x - 1``.
+    Take the logarithm off: ``x``, ``expm1(x)``, ``2**x - 1`` or ``2**x``.
 
     Parameters
     ----------
@@ -109,6 +115,8 @@ def linearise(values: np.ndarray, scale: Scale | str) -> np.ndarray:
     [0.0, 1.0, 3.0]
     """
     kind = scale_kind(scale)
+    if scale == Scale.LOG2:
+        return np.exp2(values)
     if kind == "linear":
         return values
     # expm1 keeps the digits of small values, which 2**x - 1 would lose.

@@ -18,7 +18,7 @@ CONSTANT_CV = 1e-3
 _NEARLY_CONSTANT_CV = 0.05
 _MIN_ROWS_FOR_CONSTANT = 3
 # log(1 + x) of the largest bulk counts is below 25.
-_MAX_LOG = 25.0
+MAX_LOG = 25.0
 # expm1(expm1(x)) of a row sum of a million needs no value above log1p(log1p(1e6)) = 2.7.
 _MAX_DOUBLE_LOG = 2.7
 _LATTICE = 0.9
@@ -27,6 +27,8 @@ _WHOLE = 0.999
 _WHOLE_TRANSCRIPTOME = 5000
 # Log intensities of arrays have no zeros; sequencing data do.
 _MICROARRAY_FLOOR = 0.5
+# Genes that were not seen all lie at the logarithm of the pseudocount.
+_FLOOR_SHARE = 0.02
 _CP10K, _CPM = 1e4, 1e6
 
 _WORDS = {
@@ -40,6 +42,7 @@ _WORDS = {
     Scale.LOG1P_NORMALIZED: "log1p of counts or of normalised counts",
     Scale.LOG2_TPM: "log2(TPM + 1)",
     Scale.LOG2_SIZEFACTOR: "log2(x + 1) of counts or size-factor-normalised counts",
+    Scale.LOG2: "log2 of normalised values without a pseudocount",
     Scale.ZSCORE: "z-scores or residuals",
     Scale.DOUBLE_LOG: "values logged twice",
     Scale.UNKNOWN: "no scale we know",
@@ -78,7 +81,18 @@ def _negative(e: Evidence) -> Verdict:
     share = f"{100 * e['share_negative']:.2g}% of the values are negative"
     if e["share_negative"] > 0.05 and e["share_centred"] > 0.8:
         return Scale.ZSCORE, True, f"{share} and genes are centred near zero"
-    return Scale.UNKNOWN, False, share
+    if e["share_centred"] > 0.2 or e["share_integer"] == 1.0 or e["max"] > MAX_LOG:
+        return Scale.UNKNOWN, False, share
+    if e["at_floor"] > _FLOOR_SHARE:
+        floor = f"{e['at_floor']:.0%} of a row's values are its smallest, as with a pseudocount"
+        return Scale.UNKNOWN, False, f"{share} and {floor}"
+    found = (
+        f"{share}, down to {e['min']:.3g}, genes are not centred and the largest value is "
+        f"{e['max']:.3g}"
+    )
+    # Corrected logs of x + 1 dip a little below zero; e to the largest value tells the base.
+    clear = e["min"] < -1 and e["max"] > math.log(_CPM)
+    return Scale.LOG2, clear, found
 
 
 def _whole(e: Evidence) -> Verdict:
@@ -136,7 +150,7 @@ def _double_log(e: Evidence) -> Verdict | None:
 
 
 def _linear(e: Evidence) -> Verdict | None:
-    if e["max"] > _MAX_LOG:
+    if e["max"] > MAX_LOG:
         return Scale.CORRECTED_COUNTS, True, f"values reach {e['max']:,.4g} and are not whole"
     logs = max(_nan0(e["expm1_lattice"]), _nan0(e["exp2_lattice"]))
     # Values rounded to a few decimals are multiples of the last one, whatever their scale.

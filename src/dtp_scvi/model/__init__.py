@@ -5,11 +5,15 @@ from dtp_scvi.model._classifier import ExpressionClassifier
 from dtp_scvi.model._load import load_model
 from dtp_scvi.model._query import Query
 from dtp_scvi.model._registration import Registration
+from dtp_scvi.model._response import ResponseModel
+from dtp_scvi.model._response_card import ResponseCard
+from dtp_scvi.model._response_input import ALIGN
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.model._transformer import DTPTransformer
 from dtp_scvi.model._versions import versions
 
 __all__ = [
+    "ALIGN",
     "NOTES",
     "DTPStudent",
     "DTPTransformer",
@@ -17,6 +21,8 @@ __all__ = [
     "ModelCard",
     "Query",
     "Registration",
+    "ResponseCard",
+    "ResponseModel",
     "load_model",
     "read_card",
     "versions",

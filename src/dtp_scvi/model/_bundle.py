@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = 1
+RESPONSE_MODEL = "ResponseModel"
 _WEIGHTS, _META = "model.safetensors", "model.json"
 _OURS = (_WEIGHTS, _META, "card.md", "card.json")
 _NEEDED = (
@@ -37,6 +38,25 @@ _NEEDED = (
     "evaluation",
     "notes",
     "attributes",
+    "sha256",
+    "sha256_meta",
+)
+
+
+_NEEDED_OF_A_RESPONSE = (
+    "class",
+    "name",
+    "genes",
+    "inputs",
+    "target",
+    "units",
+    "direction",
+    "settings",
+    "data",
+    "evaluation",
+    "notes",
+    "versions",
+    "research_use",
     "sha256",
     "sha256_meta",
 )
@@ -151,7 +171,8 @@ def read_meta(path: Path) -> dict[str, Any]:
             f"format {FORMAT} in {path / _META}", f"{found!r}", "Update dtp_scvi, or train again."
         )
         raise ValueError(msg)
-    absent = [name for name in _NEEDED if name not in meta]
+    needed = _NEEDED_OF_A_RESPONSE if meta.get("class") == RESPONSE_MODEL else _NEEDED
+    absent = [name for name in needed if name not in meta]
     if absent:
         msg = problem(
             f"{', '.join(absent)} in {path / _META}", "an incomplete file", "Copy it again."

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dtp_scvi.model._bundle import read_meta
+from dtp_scvi.model._bundle import RESPONSE_MODEL, read_meta
 from dtp_scvi.model._card_limits import limits_of
 from dtp_scvi.model._card_text import as_markdown
+from dtp_scvi.model._response_card import ResponseCard, response_card
 from dtp_scvi.model._tripod import tripod_items
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def model_card(meta: Mapping[str, Any], model_id: str) -> ModelCard:
     return ModelCard(**card, tripod=tripod_items(card))
 
 
-def read_card(path: str | Path) -> ModelCard:
+def read_card(path: str | Path) -> ModelCard | ResponseCard:
     """
     Read the card of a saved model from its checked settings.
 
@@ -206,4 +207,5 @@ def read_card(path: str | Path) -> ModelCard:
     'drug_tolerant'
     """
     meta = read_meta(Path(path))
-    return model_card(meta, str(meta["sha256"])[:12])
+    build = response_card if meta["class"] == RESPONSE_MODEL else model_card
+    return build(meta, str(meta["sha256"])[:12])

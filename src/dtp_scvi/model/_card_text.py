@@ -24,23 +24,30 @@ def as_markdown(card: Mapping[str, Any]) -> str:
     parts = [
         f"# {title}",
         f"**{card['research_use']}**",
-        *_section("Limits", [f"- {sentence}" for sentence in card["limits"]]),
-        *_section("What it is", _model(card)),
-        *_section("What it was trained on", _data(card["data"])),
-        *_section("Audit of the training data", _audit(card["audit"])),
-        *_section("What it is worth", _evaluation(card["evaluation"])),
-        *_section("Calibration and threshold", _calibration(card)),
-        *_section("What a query needs", _inputs(card)),
-        *_section("TRIPOD+AI", _tripod(card["tripod"])),
+        *section("Limits", bullets(card["limits"])),
+        *section("What it is", _model(card)),
+        *section("What it was trained on", _data(card["data"])),
+        *section("Audit of the training data", _audit(card["audit"])),
+        *section("What it is worth", _evaluation(card["evaluation"])),
+        *section("Calibration and threshold", _calibration(card)),
+        *section("What a query needs", _inputs(card)),
+        *section("TRIPOD+AI", _tripod(card["tripod"])),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _section(heading: str, lines: Sequence[str]) -> list[str]:
+def section(heading: str, lines: Sequence[str]) -> list[str]:
+    """Return a heading and its lines as two parts of a page."""
     return [f"## {heading}", "\n".join(lines)]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+def bullets(sentences: Sequence[str]) -> list[str]:
+    """Return a list, one sentence a line."""
+    return [f"- {sentence}" for sentence in sentences]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Return the lines of a table."""
     lines = [header, ["---"] * len(header), *rows]
     return ["| " + " | ".join(_cell(value) for value in line) + " |" for line in lines]
 
@@ -72,7 +79,7 @@ def _model(card: Mapping[str, Any]) -> list[str]:
         ("seed", model["seed"]),
         ("versions", ", ".join(f"{name} {v}" for name, v in model["versions"].items())),
     ]
-    return _table(("", ""), rows + [(key, value) for key, value in _protocol(card)])
+    return table(("", ""), rows + [(key, value) for key, value in _protocol(card)])
 
 
 def _protocol(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -110,7 +117,7 @@ def _data(data: Mapping[str, Any]) -> list[str]:
         ("SHA-256 of the expression", f"`{data['sha256_expression']}`"),
         ("SHA-256 of labels and donors", f"`{data['sha256_labels']}`"),
     ]
-    return [*_table(("", ""), about), "", *_table(("class", "rows", "donors"), classes)]
+    return [*table(("", ""), about), "", *table(("class", "rows", "donors"), classes)]
 
 
 def _audit(audit: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -119,9 +126,7 @@ def _audit(audit: Sequence[Mapping[str, Any]]) -> list[str]:
     bad = [row for row in audit if row["verdict"] not in ("ok", "note")]
     said = f"{len(audit):,} checks, {len(bad):,} with a warning or an error."
     rows = [(row["check"], row["subject"], row["verdict"], row["sentence"]) for row in bad]
-    return (
-        [said, "", *_table(("check", "subject", "verdict", "finding"), rows)] if rows else [said]
-    )
+    return [said, "", *table(("check", "subject", "verdict", "finding"), rows)] if rows else [said]
 
 
 def _evaluation(evaluation: Mapping[str, Any]) -> list[str]:
@@ -139,7 +144,7 @@ def _evaluation(evaluation: Mapping[str, Any]) -> list[str]:
         (name, *(_range(found[m]) if m in found else "–" for m in _SHOWN))
         for name, found in by_model.items()
     ]
-    return [said, "", *_table(("model", *_SHOWN), rows)]
+    return [said, "", *table(("model", *_SHOWN), rows)]
 
 
 def _calibration(card: Mapping[str, Any]) -> list[str]:
@@ -161,7 +166,7 @@ def _calibration(card: Mapping[str, Any]) -> list[str]:
                 f"{min(sets['n_groups'])} donors in the smaller class",
             )
         )
-    return _table(("", ""), rows)
+    return table(("", ""), rows)
 
 
 def _inputs(card: Mapping[str, Any]) -> list[str]:
@@ -178,4 +183,4 @@ def _tripod(items: Sequence[Mapping[str, str]]) -> list[str]:
     for entry in items:
         todo = f"{_UNFILLED} (`model.describe({entry['note']}=...)`)" if entry["note"] else "–"
         rows.append((entry["item"], entry["topic"], entry["text"] or todo))
-    return _table(("item", "topic", "answer"), rows)
+    return table(("item", "topic", "answer"), rows)

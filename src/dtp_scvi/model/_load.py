@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dtp_scvi._validate import problem
-from dtp_scvi.model._bundle import read_meta
+from dtp_scvi.model._bundle import RESPONSE_MODEL, read_meta
+from dtp_scvi.model._response import ResponseModel
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.model._transformer import DTPTransformer
 
@@ -20,7 +21,9 @@ _CLASSES: dict[str, type[ExpressionClassifier]] = {
 }
 
 
-def load_model(dir_path: str | Path, adata: AnnData | None = None) -> ExpressionClassifier:
+def load_model(
+    dir_path: str | Path, adata: AnnData | None = None
+) -> ExpressionClassifier | ResponseModel:
     """Read a model directory of any class of this package; nothing in it is executed.
 
     Parameters
@@ -28,7 +31,8 @@ def load_model(dir_path: str | Path, adata: AnnData | None = None) -> Expression
     dir_path
         Directory that ``save`` wrote.
     adata
-        Training data, to train or distil again; scoring needs none.
+        Training data, to train or distil again; scoring needs none, and a
+        :class:`ResponseModel` takes none.
 
     Returns
     -------
@@ -42,9 +46,11 @@ def load_model(dir_path: str | Path, adata: AnnData | None = None) -> Expression
         When it is damaged or foreign.
     """
     name = read_meta(Path(dir_path)).get("class")
+    if name == RESPONSE_MODEL:
+        return ResponseModel.load(dir_path)
     if name not in _CLASSES:
         msg = problem(
-            f"a model of class {' or '.join(_CLASSES)} in {dir_path}",
+            f"a model of class {', '.join(_CLASSES)} or {RESPONSE_MODEL} in {dir_path}",
             repr(name),
             "Update dtp_scvi.",
         )

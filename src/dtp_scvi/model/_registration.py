@@ -89,7 +89,7 @@ def check_training_data(
     matrix = get_matrix(adata, layer)
     where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
     found = resolve_scale(matrix, scale, name=where)
-    check_matrix(matrix, name=where)
+    check_matrix(matrix, name=where, negative=found is Scale.LOG2)
     _refuse_confounded(labels, batches, batch_key, allowed=allow_confounded)
     _warn_confounded(labels, classes, donors, donor_key)
     genes = np.asarray(adata.var_names, dtype=str)

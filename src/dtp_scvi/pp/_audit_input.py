@@ -9,6 +9,7 @@ from dtp_scvi._labels import label_classes, positive_class, text_column
 from dtp_scvi._validate import check_positive_int, problem, shorten
 from dtp_scvi.data import (
     LINEARISE,
+    Scale,
     check_matrix,
     check_object,
     detect_scale,
@@ -106,7 +107,8 @@ def read_input(
     scale = detect_scale(matrix, seed=seed).scale
     kind = "other"
     if scale in LINEARISE:
-        kind = "linear" if scale_kind(scale) == "linear" else "log"
+        logs = scale_kind(scale) != "linear" or scale is Scale.LOG2
+        kind = "log" if logs else "linear"
     is_positive = labels == name
     return AuditInput(
         labels, is_positive, classes, name, donors, donor_key, batches, matrix, str(scale), kind

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 
 from dtp_scvi._constants import (
     CALL_SUFFIX,
+    DEFAULT_MODEL,
     KEY_ADDED,
     LOGIT_SUFFIX,
     RANK_SUFFIX,
@@ -21,9 +22,11 @@ from dtp_scvi._constants import (
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import logger, warn
 from dtp_scvi._validate import check_one_of, check_range, near_matches, problem
-from dtp_scvi.model import load_model, versions
+from dtp_scvi.hub import load
+from dtp_scvi.model import ALIGN, ResponseModel, load_model, versions
 from dtp_scvi.tl._calls import as_sets, called
 from dtp_scvi.tl._predict import MOST_ROWS, predict
+from dtp_scvi.tl._score_response import check_arguments, score_response
 from dtp_scvi.tl._transfer_check import donors_of, report
 from dtp_scvi.tl._transfer_rules import VERDICTS
 
@@ -40,7 +43,7 @@ _WARN_COVERAGE = 0.8
 @docs.dedent
 def score(
     adata: AnnData | MuData,
-    model: ExpressionClassifier | str | Path,
+    model: ExpressionClassifier | ResponseModel | str | Path | None = None,
     *,
     layer: str | None = None,
     gene_key: str | None = None,
@@ -51,6 +54,7 @@ def score(
     mod: str | None = None,
     transfer: Literal["check", "skip", "calls", "recalibrate", "rank_only"] = "check",
     donor_key: str | None = None,
+    align: Literal["none", "moments", "rank"] = "none",
     batch_size: int | None = None,
     verbose: bool = False,
 ) -> None:
@@ -65,11 +69,16 @@ def score(
     this object is checked first, see :func:`transfer_check`; where they do not, no call is written
     and the rank is what to read.
 
+    A :class:`~dtp_scvi.model.ResponseModel`, such as those of :func:`dtp_scvi.hub.available`, predicts a
+    value instead: its score is on the scale of the training response, there is no call, and the
+    check says which ``align`` is warranted.
+
     Parameters
     ----------
     %(adata)s
     model
-        Trained model, or the directory of a saved one.
+        Trained model, or the directory of a saved one; ``None`` takes the bundled
+        ``aml-tolerance`` of :func:`dtp_scvi.hub.load`, and the record says so.
     %(layer)s
     %(gene_key)s
     %(key_added)s
@@ -84,6 +93,10 @@ def score(
     donor_key
         Column of ``adata.obs`` with the donor of each row, for the check; rows count as
         independent without it.
+    align
+        For a response model, across platforms: ``"none"``; ``"moments"`` maps each gene's mean
+        and deviation in this object onto the training ones, at least ten rows; ``"rank"`` uses
+        ranks within each row. See :meth:`dtp_scvi.model.ResponseModel.predict`.
     %(batch_size)s
     %(verbose)s
 
@@ -118,11 +131,18 @@ def score(
         (plain and weighted by importance), the gene report, scale found, seed; the verdict with
         its reasons and evidence under ``"transfer"``.
 
+    Of a response model, ``obs["dtp_score"]`` (the predicted response, NaN for rows without any
+    value in its genes), ``obs["dtp_rank"]`` and ``uns["dtp"]`` are written: name, units, direction,
+    what the model was worth on patients of others (``"worth"``, ``"external"``), ``align``,
+    ``transductive`` (whether a row's score depends on the other rows), coverage, and under
+    ``"transfer"`` the alignment that is ``"warranted"`` with its evidence.
+
     Raises
     ------
     ValueError
         When expression is missing, infinite, negative or on a scale that the model can't use, or
-        too few genes are found.
+        too few genes are found; when ``align`` is given for a classifier, or ``"moments"`` meets
+        fewer than ten rows.
     KeyError
         When ``layer``, ``gene_key`` or ``mod`` is missing.
 
@@ -143,10 +163,17 @@ def score(
     adata = _one_modality(adata, mod)
     check_range(min_coverage, "min_coverage", 0, 1)
     check_one_of(transfer, ("check", "skip", *VERDICTS), "transfer")
+    check_one_of(align, ALIGN, "align")
+    given = _opened(model)
+    if isinstance(given, ResponseModel):
+        check_arguments(transfer, donor_key)
+    elif align != "none":
+        msg = problem(
+            '`align="none"` with a classifier', repr(align), "See `transfer` and tl.recalibrate."
+        )
+        raise ValueError(msg)
     donors = donors_of(adata, donor_key)
-    if isinstance(model, str | Path):
-        model = load_model(model)
-    query = model.prepare(
+    query = given.prepare(
         adata,
         layer=layer,
         gene_key=gene_key,
@@ -155,7 +182,7 @@ def score(
         min_coverage=min_coverage,
     )
     alignment = query.alignment
-    weighted = alignment.weighted_coverage(model.importance_)
+    weighted = alignment.weighted_coverage(given.importance_)
     logger.info(
         "%s: %s; %r, weighted coverage %.0f %%", query.name, query.scale, alignment, 100 * weighted
     )
@@ -165,22 +192,45 @@ def score(
             f"{alignment.coverage:.0%}, weighted by importance {weighted:.0%}). Missing genes: "
             f"{missing}."
         )
+    if isinstance(given, ResponseModel):
+        score_response(
+            adata,
+            given,
+            query,
+            align=align,
+            check=transfer == "check",
+            bundled=model is None,
+            layer=layer,
+            key=key_added,
+            min_coverage=min_coverage,
+        )
+        return
     predicted = predict(
-        model,
+        given,
         query,
         adata.n_obs,
         batch_size=batch_size,
         verbose=verbose,
         n_space=0 if transfer == "skip" else MOST_ROWS,
     )
-    record = _record(model, query, weighted, layer, min_coverage)
-    if model.score_reference_ is not None:
-        record["score_reference"] = model.score_reference_.to_dict()
+    record = _record(given, query, weighted, layer, min_coverage)
+    if given.score_reference_ is not None:
+        record["score_reference"] = given.score_reference_.to_dict()
     record["simulated"] = SIMULATION_KEY in adata.uns
     if transfer != "skip":
         override = None if transfer == "check" else transfer
-        record["transfer"] = report(model, query, predicted, donors, override)
-    _write(adata, key_added, predicted, model, record)
+        record["transfer"] = report(given, query, predicted, donors, override)
+    _write(adata, key_added, predicted, given, record)
+
+
+def _opened(
+    model: ExpressionClassifier | ResponseModel | str | Path | None,
+) -> ExpressionClassifier | ResponseModel:
+    if model is None:
+        found = load(DEFAULT_MODEL)
+        logger.info("No model was named: %s is used, %s.", DEFAULT_MODEL, found.worth_)
+        return found
+    return load_model(model) if isinstance(model, str | Path) else model
 
 
 def _one_modality(adata: AnnData | MuData, mod: str | None) -> AnnData:

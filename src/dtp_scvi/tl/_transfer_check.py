@@ -11,8 +11,8 @@ from dtp_scvi._constants import KEY_ADDED
 from dtp_scvi._docs import docs
 from dtp_scvi._labels import text_column
 from dtp_scvi._logging import warn
-from dtp_scvi._validate import check_one_of
-from dtp_scvi.model import load_model
+from dtp_scvi._validate import check_one_of, problem
+from dtp_scvi.model import ResponseModel, load_model
 from dtp_scvi.tl._predict import predict
 from dtp_scvi.tl._transfer_evidence import collect
 from dtp_scvi.tl._transfer_rules import VERDICTS, judge, measured
@@ -106,14 +106,18 @@ def transfer_check(
     if override is not None:
         check_one_of(override, VERDICTS, "override")
     donors = donors_of(adata, donor_key)
-    if isinstance(model, str | Path):
-        model = load_model(model)
+    given = load_model(model) if isinstance(model, str | Path) else model
+    if isinstance(given, ResponseModel):
+        msg = problem(
+            "a classifier", type(given).__name__, "tl.score checks what a response model needs."
+        )
+        raise TypeError(msg)
     # Coverage is evidence here: too low a share gives a verdict, not an error.
-    query = model.prepare(
+    query = given.prepare(
         adata, layer=layer, gene_key=gene_key, scale=scale, missing=missing, min_coverage=0.0
     )
-    predicted = predict(model, query, adata.n_obs, batch_size=batch_size, verbose=verbose)
-    found = report(model, query, predicted, donors, override)
+    predicted = predict(given, query, adata.n_obs, batch_size=batch_size, verbose=verbose)
+    found = report(given, query, predicted, donors, override)
     adata.uns[key_added] = {**adata.uns.get(key_added, {}), "transfer": found}
     return found
 

@@ -1,0 +1,177 @@
+"""The card of a response model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from dtp_scvi.model._card_text import bullets, section, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_UNFILLED = "*not filled in*"
+_TEXTS = (
+    "intended_use",
+    "population",
+    "data_source",
+    "treatments",
+    "protocol",
+    "licence",
+    "citation",
+    "limitations",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponseCard:
+    """
+    What a response model is, what it was trained on, what it is worth, and what it is not.
+
+    Parameters
+    ----------
+    model
+        Class, name, id, number of genes, inputs, versions.
+    research_use
+        What the model is not for.
+    target
+        What is predicted, in which units and direction.
+    data
+        Rows, scale and checksums of the training data.
+    settings
+        Penalties, and Spearman's correlation with donors left out.
+    evaluation
+        Spearman's correlation on rows of others, with its interval and comparators.
+    inputs
+        What a query needs.
+    limits
+        What follows from the above, in sentences.
+    notes
+        Texts that were given.
+
+    Examples
+    --------
+    >>> import dtp_scvi as dtp
+    >>> card = dtp.hub.load("aml-venetoclax").card_
+    >>> card.target["direction"]
+    'higher_is_resistant'
+    """
+
+    model: dict[str, Any]
+    research_use: str
+    target: dict[str, Any]
+    data: dict[str, Any]
+    settings: dict[str, Any]
+    evaluation: dict[str, Any]
+    inputs: dict[str, Any]
+    limits: list[str]
+    notes: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers and strings."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+
+    def to_markdown(self) -> str:
+        """A page to read."""
+        model, notes = self.model, self.notes
+        title = notes.get("title") or model["name"] or f"{model['class']} {model['id']}"
+        about = [(name, value) for name, value in model.items() if name != "versions"]
+        about.append(("versions", ", ".join(f"{k} {v}" for k, v in model["versions"].items())))
+        parts = [
+            f"# {title}",
+            f"**{self.research_use}**",
+            *section("Limits", bullets(self.limits)),
+            *section("What it is", table(("", ""), about)),
+            *section("What it predicts", table(("", ""), list(self.target.items()))),
+            *section("What it was trained on", table(("", ""), list(self.data.items()))),
+            *section("What it is worth", _worth(self.evaluation, self.settings)),
+            *section("What a query needs", table(("", ""), list(self.inputs.items()))),
+            *section("About", table(("", ""), [(t, notes.get(t) or _UNFILLED) for t in _TEXTS])),
+        ]
+        return "\n\n".join(parts) + "\n"
+
+
+def response_card(meta: Mapping[str, Any], model_id: str) -> ResponseCard:
+    """
+    Build a card from what ``save`` writes.
+
+    Parameters
+    ----------
+    meta
+        Contents of ``model.json``.
+    model_id
+        First digits of the checksum of the weights.
+    """
+    return ResponseCard(
+        model={
+            "class": meta["class"],
+            "name": meta["name"],
+            "id": model_id,
+            "n_genes": len(meta["genes"]),
+            "inputs": meta["inputs"],
+            "versions": meta["versions"],
+        },
+        research_use=meta["research_use"],
+        target={
+            "target": meta["target"],
+            "units": meta["units"],
+            "direction": meta["direction"],
+        },
+        data=dict(meta["data"]),
+        settings=dict(meta["settings"]),
+        evaluation=dict(meta["evaluation"]),
+        inputs={
+            "genes": "symbols or Ensembl ids; at least half of the model's",
+            "scale": "counts, normalised values or their logarithms; see dtp.data.Scale",
+            "align": "none on the training platform; see what tl.score says is warranted",
+        },
+        limits=_limits(meta),
+        notes=dict(meta["notes"]),
+    )
+
+
+def _limits(meta: Mapping[str, Any]) -> list[str]:
+    said = []
+    if meta["data"]["simulated"]:
+        said.append("Trained on simulated data: the score says nothing about real samples.")
+    if not meta["evaluation"]:
+        said.append("Not evaluated on rows of others.")
+    elif meta["evaluation"]["spearman"]["low"] <= 0:
+        said.append(
+            f"Not shown to predict anything: on {meta['evaluation']['cohort']} the interval of "
+            "its correlation includes zero."
+        )
+    said += [
+        "Predicts a response measured ex vivo, not the outcome of a treatment.",
+        "A linear function of a gene panel: what the panel does not reflect, it can't know.",
+        "Its values are on the training platform's scale; elsewhere read the rank.",
+    ]
+    return said
+
+
+def _worth(evaluation: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    inside = (
+        f"Inside the training rows, each {settings['left_out']} left out in turn: Spearman "
+        f"{settings['spearman_left_out']:.3f}, optimistic as the penalty was chosen on it."
+    )
+    if not evaluation:
+        return [inside, "", "Not evaluated on rows of others."]
+    rows = [("this model", _range(evaluation["spearman"]))]
+    rows += [(name, _range(found)) for name, found in evaluation.get("comparators", {}).items()]
+    return [
+        f"{evaluation['cohort']}, n = {evaluation['n']:,}. "
+        f"{evaluation.get('interval', '')} {evaluation.get('protocol', '')}".strip(),
+        "",
+        *table(("", "Spearman"), rows),
+        "",
+        inside,
+    ]
+
+
+def _range(found: Mapping[str, Any]) -> str:
+    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
