@@ -23,6 +23,7 @@ SMALL = {
     "score_quickstart": (
         "n_cells, n_genes, n_donors = 600, 500, 6\nn_panel, max_epochs, n_folds = 100, 3, 2\n"
     ),
+    "cohort": "n_cells, n_patients, n_resamples = 800, 80, 50\n",
     "trust": (
         "n_cells, n_genes, n_donors = 900, 300, 12\nn_panel, max_epochs, n_folds = 100, 2, 2\n"
     ),
