@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import dtp_scvi as dtp
 from dtp_scvi.model import DTPTransformer
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -72,3 +73,16 @@ def malignant_cells(fresh):
 def lsc17(path_of):
     """Genes and coefficients of the published signature."""
     return pd.read_csv(path_of("lsc17"))
+
+
+@pytest.fixture(scope="session")
+def beataml(path_of) -> ad.AnnData:
+    """BeatAML as its reader joins it; copy before you change it."""
+    pytest.importorskip("openpyxl")
+    names = (
+        "beataml2_norm_exp_493genes_566samples.csv.gz",
+        "drug_auc_569patients_166drugs.csv.gz",
+        "beataml_wv1to4_clinical.xlsx",
+        "expression_sample_map.csv",
+    )
+    return dtp.datasets.read_beataml(*(path_of(f"beataml2/{name}") for name in names))

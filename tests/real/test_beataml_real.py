@@ -17,11 +17,6 @@ SAMPLE_MAP = "beataml2/expression_sample_map.csv"
 TCGA = "tcga_laml/tcga_laml_rsem_712genes_173patients.csv.gz"
 
 
-@pytest.fixture(scope="module")
-def beataml(path_of):
-    return read_beataml(path_of(EXPRESSION), path_of(AUC), path_of(CLINICAL), path_of(SAMPLE_MAP))
-
-
 def test_all_samples_and_449_patients_with_auc(beataml):
     assert beataml.shape == (566, 493)
     counts = beataml.uns["dtp_cohort"]["counts"]

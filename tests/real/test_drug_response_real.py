@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import anndata as ad
-import numpy as np
-import pandas as pd
 import pytest
 
 import dtp_scvi as dtp
@@ -13,32 +10,19 @@ KNOWN = "Venetoclax"
 
 
 @pytest.fixture(scope="module")
-def patients(request) -> ad.AnnData:
-    """The patients with both expression and drug response, by patient."""
-    path_of = request.getfixturevalue("path_of")
-    auc = pd.read_csv(path_of("beataml2/drug_auc_569patients_166drugs.csv.gz"), index_col=0)
-    genes = pd.read_csv(
-        path_of("beataml2/beataml2_norm_exp_493genes_566samples.csv.gz"), index_col=0
-    )
-    samples = genes.T
-    samples.index = samples.index.str.removeprefix("P")
-    if not samples.index.isin(auc.index.astype(str)).any():
-        links = pd.read_csv(path_of("beataml2/expression_sample_map.csv"), dtype=str)
-        names = links.set_index("dbgap_rnaseq_sample")["dbgap_subject_id"]
-        samples.index = names.reindex(samples.index).astype(str)
-    auc.index = auc.index.astype(str)
-    auc.columns = auc.columns.str.replace("/", "_")
-    both = samples.index.intersection(auc.index)
-    obs = samples.loc[both, ["FLT3", "BCL2A1"]].assign(patient=both)
-    adata = ad.AnnData(samples.loc[both].to_numpy(np.float32), obs=obs)
-    adata.obsm["drug_auc"] = auc.loc[both]
+def patients(beataml):
+    """The patients with both expression and drug response, with two genes as scores."""
+    measured = beataml.obsm["drug_auc"].notna().any(axis=1).to_numpy()
+    adata = beataml[measured].copy()
+    for gene in ("FLT3", "BCL2A1"):
+        adata.obs[gene] = adata.obs_vector(gene)
     return adata
 
 
 def run(patients, score_key, drugs):
     adata = patients.copy()
     adata.obsm["drug_auc"] = adata.obsm["drug_auc"][drugs]
-    options = {"auc_range": (0, 300), "n_boot": 200, "n_permutations": 200}
+    options = {"n_boot": 200, "n_permutations": 200}
     return adata, dtp.tl.drug_response(adata, score_key=score_key, **options).set_index("drug")
 
 

@@ -93,3 +93,20 @@ def test_external_figures_can_be_had_again_from_the_files(path_of):
     assert have.sum() == model.evaluation_["n"]
     found = pd.Series(by_hand[have]).corr(pd.Series(y[have]), method="spearman")
     assert found == pytest.approx(model.evaluation_["spearman"]["value"], abs=1e-3)
+
+
+def test_survival_of_later_patients_by_scores_of_earlier_ones(beataml):
+    """Waves 3+4, which the models have not seen: counts, and intervals whatever they are."""
+    pytest.importorskip("lifelines")
+    later = beataml[(beataml.obs["wave"] == "Waves3+4") & beataml.obs["time"].notna()].copy()
+    ratios = {}
+    for name in ("aml-tolerance", "aml-venetoclax", "aml-quizartinib"):
+        dtp.tl.score(later, dtp.hub.load(name))
+        table = dtp.tl.survival(later, score_key="dtp_score", n_boot=50).set_index("term")
+        assert (table["n"] == 170).all()
+        assert (table["n_events"] == 98).all()
+        ratios[name] = table.loc["hazard_ratio", ["low", "estimate", "high"]].astype(float)
+    # What the script's run of lifelines alone gave.
+    assert ratios["aml-tolerance"]["estimate"] == pytest.approx(1.06, abs=0.01)
+    assert ratios["aml-tolerance"]["low"] < 1 < ratios["aml-tolerance"]["high"]
+    assert ratios["aml-quizartinib"]["estimate"] == pytest.approx(1.26, abs=0.01)
