@@ -7,5 +7,11 @@ from dtp_scvi.tl._score import score
 from dtp_scvi.tl._survival import survival
 from dtp_scvi.tl._transfer_check import transfer_check
 
-__all__ = ["cross_validate", "recalibrate", "score", "survival", "transfer_check"]
-__all__ = ["cross_validate", "drug_response", "recalibrate", "score", "transfer_check"]
+__all__ = [
+    "cross_validate",
+    "drug_response",
+    "recalibrate",
+    "score",
+    "survival",
+    "transfer_check",
+]
