@@ -38,6 +38,7 @@ def test_scoring_another_cohort(student, name, fresh):
     assert [c for c in query.obs if not c.startswith("dtp_")] == columns
 
 
+@pytest.mark.slow
 def test_shuffling_the_labels_leaves_nothing_to_find(fresh):
     shuffled = fresh("vangalen")
     labels = np.random.default_rng(0).permutation(shuffled.obs["PredictionRefined"].to_numpy())
