@@ -8,6 +8,9 @@ import pytest
 from dtp_scvi.model import DTPTransformer
 from dtp_scvi.tl import cross_validate, score
 
+# Trained as by default on all genes: a minute and more.
+pytestmark = pytest.mark.slow
+
 SCALES = {"pellin": "counts", "pbmc": "counts", "gse74246": "log2_sizefactor", "bulk": "counts"}
 
 
@@ -38,7 +41,6 @@ def test_scoring_another_cohort(student, name, fresh):
     assert [c for c in query.obs if not c.startswith("dtp_")] == columns
 
 
-@pytest.mark.slow
 def test_shuffling_the_labels_leaves_nothing_to_find(fresh):
     shuffled = fresh("vangalen")
     labels = np.random.default_rng(0).permutation(shuffled.obs["PredictionRefined"].to_numpy())
@@ -52,7 +54,6 @@ def test_shuffling_the_labels_leaves_nothing_to_find(fresh):
     assert 0.43 < auroc < 0.57
 
 
-@pytest.mark.slow
 def test_the_teacher_holds_its_own_against_linear_and_boosted_models(fresh):
     cells = fresh("vangalen")
     DTPTransformer.setup_anndata(cells, "PredictionRefined", positive="malignant")
