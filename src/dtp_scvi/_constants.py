@@ -12,6 +12,7 @@ RANK_SUFFIX: Final = "_rank"
 STD_SUFFIX: Final = "_std"
 SET_SUFFIX: Final = "_set"
 CALL_SUFFIX: Final = "_call"
+RESPONSES_SUFFIX: Final = "_responses"
 
 # The bundled model that tl.score takes where none is named.
 DEFAULT_MODEL: Final = "aml-tolerance"

@@ -115,8 +115,8 @@ def test_rows_without_expression_are_missing_and_said(model):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"transfer": "rank_only"}, '"check" or "skip" for a ResponseModel'),
-        ({"donor_key": "auc"}, "no `donor_key` with a ResponseModel"),
+        ({"transfer": "rank_only"}, '"check" or "skip" for a model of a response'),
+        ({"donor_key": "auc"}, "no `donor_key` with a model of a response"),
         ({"align": "quantile"}, "`align` to be one of"),
     ],
 )

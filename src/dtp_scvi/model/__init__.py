@@ -6,8 +6,10 @@ from dtp_scvi.model._load import load_model
 from dtp_scvi.model._query import Query
 from dtp_scvi.model._registration import Registration
 from dtp_scvi.model._response import ResponseModel
+from dtp_scvi.model._response_base import ResponseBase
 from dtp_scvi.model._response_card import ResponseCard
 from dtp_scvi.model._response_input import ALIGN
+from dtp_scvi.model._response_transformer import ResponseTransformer
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.model._transformer import DTPTransformer
 from dtp_scvi.model._versions import versions
@@ -21,8 +23,10 @@ __all__ = [
     "ModelCard",
     "Query",
     "Registration",
+    "ResponseBase",
     "ResponseCard",
     "ResponseModel",
+    "ResponseTransformer",
     "load_model",
     "read_card",
     "versions",

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = 1
-RESPONSE_MODEL = "ResponseModel"
+RESPONSE_MODEL, RESPONSE_TRANSFORMER = "ResponseModel", "ResponseTransformer"
+RESPONSE_MODELS = (RESPONSE_MODEL, RESPONSE_TRANSFORMER)
 _WEIGHTS, _META = "model.safetensors", "model.json"
 _OURS = (_WEIGHTS, _META, "card.md", "card.json")
 _NEEDED = (
@@ -171,7 +172,9 @@ def read_meta(path: Path) -> dict[str, Any]:
             f"format {FORMAT} in {path / _META}", f"{found!r}", "Update dtp_scvi, or train again."
         )
         raise ValueError(msg)
-    needed = _NEEDED_OF_A_RESPONSE if meta.get("class") == RESPONSE_MODEL else _NEEDED
+    needed = _NEEDED_OF_A_RESPONSE if meta.get("class") in RESPONSE_MODELS else _NEEDED
+    if meta.get("class") == RESPONSE_TRANSFORMER:
+        needed = (*needed, "targets", "architecture", "seed", "history")
     absent = [name for name in needed if name not in meta]
     if absent:
         msg = problem(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dtp_scvi.model._bundle import RESPONSE_MODEL, read_meta
+from dtp_scvi.model._bundle import RESPONSE_MODELS, read_meta
 from dtp_scvi.model._card_limits import limits_of
 from dtp_scvi.model._card_text import as_markdown
 from dtp_scvi.model._response_card import ResponseCard, response_card
@@ -207,5 +207,5 @@ def read_card(path: str | Path) -> ModelCard | ResponseCard:
     'drug_tolerant'
     """
     meta = read_meta(Path(path))
-    build = response_card if meta["class"] == RESPONSE_MODEL else model_card
+    build = response_card if meta["class"] in RESPONSE_MODELS else model_card
     return build(meta, str(meta["sha256"])[:12])

@@ -11,11 +11,11 @@ from dtp_scvi.module import sparse_batch
 
 if TYPE_CHECKING:
     from dtp_scvi.model._query import Query
-    from dtp_scvi.module import TransformerModule
+    from dtp_scvi.module import ProgramModule
 
 
 @torch.inference_mode()
-def program_attention(module: TransformerModule, query: Query, member: int) -> np.ndarray:
+def program_attention(module: ProgramModule, query: Query, member: int) -> np.ndarray:
     """Return CLS attention to each program, averaged over blocks and heads: (n_cells, n_programs)."""
     net, parts = module.members[member], []
     for block in query.blocks():
@@ -27,7 +27,7 @@ def program_attention(module: TransformerModule, query: Query, member: int) -> n
 
 
 @torch.no_grad()
-def gene_embedding(module: TransformerModule, member: int) -> np.ndarray:
+def gene_embedding(module: ProgramModule, member: int) -> np.ndarray:
     """Return where a unit of each gene moves its program's token: (n_genes, d_model)."""
     tokens = module.members[member].tokens
     lift = torch.cat([tokens.lift, torch.zeros_like(tokens.lift[:1])])

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dtp_scvi._validate import problem
-from dtp_scvi.model._bundle import RESPONSE_MODEL, read_meta
+from dtp_scvi.model._bundle import read_meta
 from dtp_scvi.model._response import ResponseModel
+from dtp_scvi.model._response_transformer import ResponseTransformer
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.model._transformer import DTPTransformer
 
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 _CLASSES: dict[str, type[ExpressionClassifier]] = {
     cls.__name__: cls for cls in (DTPTransformer, DTPStudent)
 }
+_RESPONSE_CLASSES: dict[str, type[ResponseModel | ResponseTransformer]] = {
+    cls.__name__: cls for cls in (ResponseModel, ResponseTransformer)
+}
 
 
 def load_model(
     dir_path: str | Path, adata: AnnData | None = None
-) -> ExpressionClassifier | ResponseModel:
+) -> ExpressionClassifier | ResponseModel | ResponseTransformer:
     """Read a model directory of any class of this package; nothing in it is executed.
 
     Parameters
@@ -31,8 +35,8 @@ def load_model(
     dir_path
         Directory that ``save`` wrote.
     adata
-        Training data, to train or distil again; scoring needs none, and a
-        :class:`ResponseModel` takes none.
+        Training data, to train or distil again; scoring needs none, and models of a response
+        take none.
 
     Returns
     -------
@@ -46,11 +50,11 @@ def load_model(
         When it is damaged or foreign.
     """
     name = read_meta(Path(dir_path)).get("class")
-    if name == RESPONSE_MODEL:
-        return ResponseModel.load(dir_path)
+    if name in _RESPONSE_CLASSES:
+        return _RESPONSE_CLASSES[name].load(dir_path)
     if name not in _CLASSES:
         msg = problem(
-            f"a model of class {', '.join(_CLASSES)} or {RESPONSE_MODEL} in {dir_path}",
+            f"a model of class {', '.join([*_CLASSES, *_RESPONSE_CLASSES])} in {dir_path}",
             repr(name),
             "Update dtp_scvi.",
         )

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from dtp_scvi.model._bundle import RESPONSE_MODEL
 from dtp_scvi.model._card_text import bullets, section, table
 
 if TYPE_CHECKING:
@@ -146,9 +147,10 @@ def _limits(meta: Mapping[str, Any]) -> list[str]:
             f"Not shown to predict anything: on {meta['evaluation']['cohort']} the interval of "
             "its correlation includes zero."
         )
+    kind = "linear function" if meta["class"] == RESPONSE_MODEL else "function"
     said += [
         "Predicts a response measured ex vivo, not the outcome of a treatment.",
-        "A linear function of a gene panel: what the panel does not reflect, it can't know.",
+        f"A {kind} of a gene panel: what the panel does not reflect, it can't know.",
         "Its values are on the training platform's scale; elsewhere read the rank.",
     ]
     return said

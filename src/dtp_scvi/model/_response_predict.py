@@ -1,4 +1,4 @@
-"""Predict with a response model, block by block, and measure how far a query lies off."""
+"""Bring a query to a response model's inputs, block by block, and measure how far it lies off."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ if TYPE_CHECKING:
 
     from dtp_scvi.data import Block
     from dtp_scvi.model._query import Query
-    from dtp_scvi.model._response_fit import Fitted
     from dtp_scvi.model._response_input import Align
+    from dtp_scvi.model._response_reference import InputReference
 
 _MAX_BYTES = 2**23
 
 
-def predict_response(fitted: Fitted, query: Query, align: Align) -> NDArray[np.float64]:
-    """Return one prediction a row; NaN where the panel has no value above zero."""
-    mean, sd = fitted.mean, fitted.sd
+def standardised(
+    reference: InputReference, query: Query, align: Align
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """
+    Yield positions of rows and their inputs on the training scale, (n_kinds, n_rows, n_genes).
+
+    A gene that is missing stands at 0, its training mean; a row without any value in the genes
+    of the model is NaN.
+    """
+    mean, sd = reference.mean, reference.sd
     if align == "moments":
-        found = query_moments(fitted, query, "none")
+        found = query_moments(reference, query, "none")
         if found.n < FEWEST_FOR_MOMENTS:
             msg = problem(
                 f"at least {FEWEST_FOR_MOMENTS} rows to take moments of",
@@ -37,32 +44,29 @@ def predict_response(fitted: Fitted, query: Query, align: Align) -> NDArray[np.f
             )
             raise ValueError(msg)
         mean, sd = np.asarray(found.mean), found.sd
-    out, observed, start = np.empty(int(query.matrix.shape[0])), _observed(query), 0
-    for inputs in _inputs(fitted, query, align):
-        z = standardise(inputs, mean, sd, observed)
+    observed, start = _observed(query), 0
+    for inputs in _inputs(reference, query, align):
         here = slice(start, start + inputs.shape[1])
-        # Summed gene by gene, so that a row's prediction does not depend on its block.
-        out[here] = fitted.intercept + np.einsum("krg,kg->r", z, fitted.weight)
+        yield here, standardise(inputs, mean, sd, observed)
         start = here.stop
-    return out
 
 
-def query_moments(fitted: Fitted, query: Query, align: Align) -> Moments:
+def query_moments(reference: InputReference, query: Query, align: Align) -> Moments:
     """Mean and deviation of the query's inputs."""
     found = Moments()
-    for inputs in _inputs(fitted, query, align):
+    for inputs in _inputs(reference, query, align):
         found.add(inputs)
     return found
 
 
-def shifted_share(fitted: Fitted, query: Query, align: Align) -> dict[str, Any]:
+def shifted_share(reference: InputReference, query: Query, align: Align) -> dict[str, Any]:
     """Share of the found genes whose mean lies over three training deviations off."""
-    found = query_moments(fitted, query, align)
+    found = query_moments(reference, query, align)
     if not found.n:
         return {"shifted": 1.0, "n_rows": 0}
     observed = _observed(query)
-    sd = fitted.sd[:, observed]
-    off = np.abs(np.asarray(found.mean)[:, observed] - fitted.mean[:, observed])
+    sd = reference.sd[:, observed]
+    off = np.abs(np.asarray(found.mean)[:, observed] - reference.mean[:, observed])
     return {"shifted": float((off > 3 * sd)[sd > 0].mean()), "n_rows": found.n}
 
 
@@ -71,14 +75,25 @@ def _observed(query: Query) -> NDArray[np.bool_]:
     return np.ones(len(seen), bool) if query.missing == "zero" else seen
 
 
-def _inputs(fitted: Fitted, query: Query, align: Align) -> Iterator[NDArray[np.float64]]:
-    observed, linear = _observed(query), scale_kind(query.scale) == "linear"
-    profile = fitted.profile if align == "rank" else None
+def linear_values(query: Query) -> NDArray[np.float64]:
+    """Return a query's linear values in the model's genes, (n_rows, n_genes); 0 where missing."""
+    return np.vstack(list(query.blocks(then=lambda block: _linear(block, query))))
+
+
+def _linear(block: Block, query: Query) -> NDArray[np.float64]:
+    values = block.matrix.toarray().astype(np.float64)
+    return values if scale_kind(query.scale) == "linear" else linearise(values, query.scale)
+
+
+def _inputs(
+    reference: InputReference, query: Query, align: Align
+) -> Iterator[NDArray[np.float64]]:
+    observed = _observed(query)
+    profile = reference.profile if align == "rank" else None
 
     def read(block: Block) -> NDArray[np.float64]:
-        values = block.matrix.toarray().astype(np.float64)
-        if not linear:
-            values = linearise(values, query.scale)
-        return read_inputs(values, observed, fitted.kinds, fitted.share, profile)
+        return read_inputs(
+            _linear(block, query), observed, reference.kinds, reference.share, profile
+        )
 
     yield from query.blocks(then=read, max_bytes=_MAX_BYTES)

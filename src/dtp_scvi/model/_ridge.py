@@ -54,6 +54,19 @@ def fit_ridge(
     return Ridge(weight, float(mean), penalty, y - errors[best])
 
 
+def solve_ridge(
+    z: NDArray[np.float64], y: NDArray[np.float64], penalty: float
+) -> tuple[NDArray[np.float64], float]:
+    """Return weights and intercept for a given penalty, in the dual where rows are fewer."""
+    centre, mean = z.mean(axis=0), float(y.mean())
+    x, target = z - centre, y - mean
+    if len(x) < x.shape[1]:
+        weight = x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(len(x)), target)
+    else:
+        weight = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ target)
+    return weight, mean - float(centre @ weight)
+
+
 def _left_out(
     left: NDArray[np.float64],
     d: NDArray[np.float64],

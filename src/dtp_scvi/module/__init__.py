@@ -2,11 +2,17 @@
 
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
 from dtp_scvi.module._logits import class_scores, one_against_rest
+from dtp_scvi.module._program import ProgramModule, ResidualNet
+from dtp_scvi.module._response import LOSSES, Loss, ResponseModule
 from dtp_scvi.module._student import StudentModule
-from dtp_scvi.module._transformer import ResidualNet, TransformerModule
+from dtp_scvi.module._transformer import TransformerModule
 
 __all__ = [
+    "LOSSES",
+    "Loss",
+    "ProgramModule",
     "ResidualNet",
+    "ResponseModule",
     "SparseBatch",
     "StudentModule",
     "TrainingBatch",

@@ -33,7 +33,8 @@ class TrainingBatch(SparseBatch):
     """Rows with what a network is fitted to."""
 
     labels: Tensor
-    """Class of each row, -1 for rows without one, int64, shape (n_rows,)."""
+    """Class of each row, -1 for rows without one, int64, shape (n_rows,); or targets, float32,
+    NaN where they are missing, shape (n_rows, n_outputs)."""
     offset: Tensor
     """Raw outputs to add to or to imitate, float32, shape (n_rows, n_outputs)."""
 

@@ -14,6 +14,7 @@ from dtp_scvi._constants import (
     LOGIT_SUFFIX,
     RANK_SUFFIX,
     RESEARCH_USE,
+    RESPONSES_SUFFIX,
     SCORE_SUFFIX,
     SET_SUFFIX,
     SIMULATION_KEY,
@@ -23,7 +24,7 @@ from dtp_scvi._docs import docs
 from dtp_scvi._logging import logger, warn
 from dtp_scvi._validate import check_one_of, check_range, near_matches, problem
 from dtp_scvi.hub import load
-from dtp_scvi.model import ALIGN, ResponseModel, load_model, versions
+from dtp_scvi.model import ALIGN, ResponseBase, load_model, versions
 from dtp_scvi.tl._calls import as_sets, called
 from dtp_scvi.tl._predict import MOST_ROWS, predict
 from dtp_scvi.tl._score_response import check_arguments, score_response
@@ -43,7 +44,7 @@ _WARN_COVERAGE = 0.8
 @docs.dedent
 def score(
     adata: AnnData | MuData,
-    model: ExpressionClassifier | ResponseModel | str | Path | None = None,
+    model: ExpressionClassifier | ResponseBase | str | Path | None = None,
     *,
     layer: str | None = None,
     gene_key: str | None = None,
@@ -55,6 +56,7 @@ def score(
     transfer: Literal["check", "skip", "calls", "recalibrate", "rank_only"] = "check",
     donor_key: str | None = None,
     align: Literal["none", "moments", "rank"] = "none",
+    target: str | None = None,
     batch_size: int | None = None,
     verbose: bool = False,
 ) -> None:
@@ -69,7 +71,8 @@ def score(
     this object is checked first, see :func:`transfer_check`; where they do not, no call is written
     and the rank is what to read.
 
-    A :class:`~dtp_scvi.model.ResponseModel`, such as those of :func:`dtp_scvi.hub.available`, predicts a
+    A model of a response (:class:`~dtp_scvi.model.ResponseModel`, such as those of
+    :func:`dtp_scvi.hub.available`, or :class:`~dtp_scvi.model.ResponseTransformer`) predicts a
     value instead: its score is on the scale of the training response, there is no call, and the
     check says which ``align`` is warranted.
 
@@ -97,6 +100,8 @@ def score(
         For a response model, across platforms: ``"none"``; ``"moments"`` maps each gene's mean
         and deviation in this object onto the training ones, at least ten rows; ``"rank"`` uses
         ranks within each row. See :meth:`dtp_scvi.model.ResponseModel.predict`.
+    target
+        For a response model of several targets: the one to score.
     %(batch_size)s
     %(verbose)s
 
@@ -131,7 +136,8 @@ def score(
         (plain and weighted by importance), the gene report, scale found, seed; the verdict with
         its reasons and evidence under ``"transfer"``.
 
-    Of a response model, ``obs["dtp_score"]`` (the predicted response, NaN for rows without any
+    Of a response model, ``obsm["dtp_responses"]`` (all targets of a
+    :class:`~dtp_scvi.model.ResponseTransformer`, one column each), ``obs["dtp_score"]`` (the predicted response, NaN for rows without any
     value in its genes), ``obs["dtp_rank"]`` and ``uns["dtp"]`` are written: name, units, direction,
     what the model was worth on patients of others (``"worth"``, ``"external"``), ``align``,
     ``transductive`` (whether a row's score depends on the other rows), coverage, and under
@@ -165,13 +171,11 @@ def score(
     check_one_of(transfer, ("check", "skip", *VERDICTS), "transfer")
     check_one_of(align, ALIGN, "align")
     given = _opened(model)
-    if isinstance(given, ResponseModel):
+    if isinstance(given, ResponseBase):
         check_arguments(transfer, donor_key)
-    elif align != "none":
-        msg = problem(
-            '`align="none"` with a classifier', repr(align), "See `transfer` and tl.recalibrate."
-        )
-        raise ValueError(msg)
+        given.target_index(target)
+    else:
+        _refuse_for_classifiers(align, target)
     donors = donors_of(adata, donor_key)
     query = given.prepare(
         adata,
@@ -192,12 +196,13 @@ def score(
             f"{alignment.coverage:.0%}, weighted by importance {weighted:.0%}). Missing genes: "
             f"{missing}."
         )
-    if isinstance(given, ResponseModel):
+    if isinstance(given, ResponseBase):
         score_response(
             adata,
             given,
             query,
             align=align,
+            target=target,
             check=transfer == "check",
             bundled=model is None,
             layer=layer,
@@ -224,13 +229,24 @@ def score(
 
 
 def _opened(
-    model: ExpressionClassifier | ResponseModel | str | Path | None,
-) -> ExpressionClassifier | ResponseModel:
+    model: ExpressionClassifier | ResponseBase | str | Path | None,
+) -> ExpressionClassifier | ResponseBase:
     if model is None:
         found = load(DEFAULT_MODEL)
         logger.info("No model was named: %s is used, %s.", DEFAULT_MODEL, found.worth_)
         return found
     return load_model(model) if isinstance(model, str | Path) else model
+
+
+def _refuse_for_classifiers(align: str, target: str | None) -> None:
+    if align != "none":
+        msg = problem(
+            '`align="none"` with a classifier', repr(align), "See `transfer` and tl.recalibrate."
+        )
+        raise ValueError(msg)
+    if target is not None:
+        msg = problem("no `target` with a classifier", repr(target), "Leave it out.")
+        raise ValueError(msg)
 
 
 def _one_modality(adata: AnnData | MuData, mod: str | None) -> AnnData:
@@ -297,6 +313,7 @@ def _write(
     # What an earlier model left under this name does not belong to the new score.
     for suffix in (STD_SUFFIX, SET_SUFFIX):
         adata.obs.drop(columns=f"{key}{suffix}", inplace=True, errors="ignore")
+    adata.obsm.pop(f"{key}{RESPONSES_SUFFIX}", None)
     if predicted.spread is not None:
         adata.obs[f"{key}{STD_SUFFIX}"] = predicted.spread
     if model.conformal_ is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 from scipy.stats import rankdata
 
 from dtp_scvi._constants import (
@@ -13,6 +14,7 @@ from dtp_scvi._constants import (
     LOGIT_SUFFIX,
     RANK_SUFFIX,
     RESPONSE_RESEARCH_USE,
+    RESPONSES_SUFFIX,
     SCORE_SUFFIX,
     SET_SUFFIX,
     SIMULATION_KEY,
@@ -25,7 +27,7 @@ from dtp_scvi.model import versions
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from dtp_scvi.model import Query, ResponseModel
+    from dtp_scvi.model import Query, ResponseBase
 
     Align = Literal["none", "moments", "rank"]
 
@@ -36,10 +38,11 @@ _ENOUGH_COVERAGE = 0.8
 
 def score_response(
     adata: AnnData,
-    model: ResponseModel,
+    model: ResponseBase,
     query: Query,
     *,
     align: Align,
+    target: str | None,
     check: bool,
     bundled: bool,
     layer: str | None,
@@ -50,13 +53,16 @@ def score_response(
     weighted = query.alignment.weighted_coverage(model.importance_)
     name = model.name_ or type(model).__name__
     logger.info("%s: %s; %s, %s", query.name, query.scale, name, model.worth_)
-    predicted = model.predict_query(query, align=align)
+    which = model.target_index(target)
+    responses = model.predict_query(query, align=align).reshape(adata.n_obs, -1)
+    predicted = responses[:, which]
     record: dict[str, Any] = {
         "model": type(model).__name__,
         "name": model.name_,
         "bundled": bundled,
         "model_id": model.id_,
         "worth": model.worth_,
+        "target": model.targets_[which],
         "units": model.units_,
         "direction": model.direction_,
         "versions": versions(),
@@ -90,27 +96,31 @@ def score_response(
     if check:
         record["transfer"] = _warranted(model, query, align)
     _write(adata, key, predicted, record)
+    adata.obsm.pop(f"{key}{RESPONSES_SUFFIX}", None)
+    if len(model.targets_) > 1:
+        table = pd.DataFrame(responses, index=adata.obs_names, columns=list(model.targets_))
+        adata.obsm[f"{key}{RESPONSES_SUFFIX}"] = table
 
 
 def check_arguments(transfer: str, donor_key: str | None) -> None:
     """Refuse what belongs to classifiers."""
     if transfer not in ("check", "skip"):
         msg = problem(
-            '`transfer` to be "check" or "skip" for a ResponseModel, which makes no calls',
+            '`transfer` to be "check" or "skip" for a model of a response, which makes no calls',
             repr(transfer),
             "Pick one of these.",
         )
         raise ValueError(msg)
     if donor_key is not None:
         msg = problem(
-            "no `donor_key` with a ResponseModel, whose check compares means over all rows",
+            "no `donor_key` with a model of a response, whose check compares means over all rows",
             repr(donor_key),
             "Leave it out.",
         )
         raise ValueError(msg)
 
 
-def _warranted(model: ResponseModel, query: Query, align: Align) -> dict[str, Any]:
+def _warranted(model: ResponseBase, query: Query, align: Align) -> dict[str, Any]:
     """Say which alignment leaves the query where the training rows were."""
     plain, ranked = model.shift(query), model.shift(query, align="rank")
     evidence = {

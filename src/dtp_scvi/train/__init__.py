@@ -17,7 +17,7 @@ from dtp_scvi.train._prepare import (
     read_rows,
     token_basis,
 )
-from dtp_scvi.train._run import run_plan
+from dtp_scvi.train._run import Trainable, run_plan
 
 __all__ = [
     "BASELINES",
@@ -33,6 +33,7 @@ __all__ = [
     "Rows",
     "SparseBatches",
     "TokenBasis",
+    "Trainable",
     "choose_panel",
     "fit_baseline",
     "fit_linear",

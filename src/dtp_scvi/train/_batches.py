@@ -25,7 +25,7 @@ class Rows:
     matrix: sp.csr_matrix
     total: np.ndarray
     labels: np.ndarray
-    """Class of each row, -1 for rows without one."""
+    """Class of each row, int64, -1 for rows without one; or targets, float32, NaN if missing."""
     offset: np.ndarray
     """Raw outputs that a residual is added to, or that a student imitates; (n_rows, n_outputs)."""
     kind: str
@@ -55,7 +55,7 @@ class Rows:
     ) -> TrainingBatch:
         return TrainingBatch(
             **sparse_batch(matrix, total, self.kind, self.boundaries),
-            labels=torch.from_numpy(self.labels[rows].astype(np.int64)),
+            labels=torch.from_numpy(self.labels[rows]),
             offset=torch.from_numpy(self.offset[rows]),
         )
 

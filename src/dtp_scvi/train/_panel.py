@@ -11,7 +11,7 @@ import torch
 
 from dtp_scvi._validate import check_one_of, problem
 from dtp_scvi.data import nuisance_genes
-from dtp_scvi.module import ResidualNet, SparseBatch, TransformerModule, sparse_batch
+from dtp_scvi.module import ProgramModule, ResidualNet, SparseBatch, sparse_batch
 from dtp_scvi.nn import log_normalize
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _LEAST_DONORS = 0.8
 
 
 def gene_attributions(
-    module: TransformerModule,
+    module: ProgramModule,
     matrix: sp.csr_matrix,
     total: np.ndarray,
     kind: str,
@@ -68,7 +68,7 @@ def gene_attributions(
     return (sums / max(1, matrix.shape[0])).numpy()
 
 
-def row_attributions(module: TransformerModule, batch: SparseBatch, output: int) -> torch.Tensor:
+def row_attributions(module: ProgramModule, batch: SparseBatch, output: int) -> torch.Tensor:
     """Return the signed integrated gradients of each row, (n_rows, n_genes).
 
     A row sums to the difference between its raw output and that of the training mean, up to the

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-
-from dtp_scvi.module import StudentModule, TransformerModule, class_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dtp_scvi.module import TrainingBatch
+    from dtp_scvi.module import ProgramModule, StudentModule, TrainingBatch
 
 # A residual that helps only a little on held-out donors is added only in part.
 _SCALES = (0.25, 0.5, 0.75, 1.0)
@@ -102,7 +99,7 @@ class ResidualPlan(KeepBestPlan):
     """Train one member's residual on top of out-of-fold linear logits."""
 
     def __init__(
-        self, module: TransformerModule, member: int, *, token_lr: float, **kwargs: Any
+        self, module: ProgramModule, member: int, *, token_lr: float, **kwargs: Any
     ) -> None:
         super().__init__(module.members[member], **kwargs)
         self._module = [module]
@@ -120,7 +117,7 @@ class ResidualPlan(KeepBestPlan):
         ]
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
-        """Cross-entropy of offset + residual, with genes hidden at random."""
+        """Loss of offset + residual, with genes hidden at random."""
         module = self._module[0]
         residual = module.member_residual(batch, self.member)
         loss = module.loss(batch, {"residual": residual}).loss
@@ -133,21 +130,21 @@ class ResidualPlan(KeepBestPlan):
         self._outputs.append((residual, batch["offset"], batch["labels"]))
 
     def on_validation_epoch_end(self) -> None:
-        """Pick how much of the residual to add, by log-loss over the whole held-out fold.
+        """Pick how much of the residual to add, by the loss over the whole held-out fold.
 
         A residual counts only if it beats the linear part by more than two standard errors of
         the paired difference: the best of many epochs looks better than it is.
         """
         residual, offset, labels = (torch.cat(parts) for parts in zip(*self._outputs, strict=True))
         self._outputs.clear()
-        weight = self._module[0].class_weight[labels]
-        base = weight * F.cross_entropy(class_scores(offset), labels, reduction="none")
+        row_losses = self._module[0].row_losses
+        base, weight = row_losses(offset, labels)
+        counted = weight > 0
         best = (float("inf"), 0.0, 0.0)
         for scale in _SCALES:
-            scores = class_scores(offset + scale * residual)
-            gain = base - weight * F.cross_entropy(scores, labels, reduction="none")
+            gain = (base - row_losses(offset + scale * residual, labels)[0])[counted]
             error = gain.std().item() / len(gain) ** 0.5
-            loss = (base - gain).sum().item() / weight.sum().item()
+            loss = (base.sum() - gain.sum()).item() / weight.sum().item()
             best = min(best, (loss, scale, gain.mean().item() - _LEAST_GAIN * error))
         loss, scale, margin = best
         if self.trainer.sanity_checking or margin > 0:

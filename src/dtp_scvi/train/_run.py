@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 import torch
@@ -12,14 +12,28 @@ from dtp_scvi._scvi import quiet_training
 from dtp_scvi.train._progress import CellProgress
 
 if TYPE_CHECKING:
-    from scvi.model.base import BaseModelClass
+    from torch import nn
 
     from dtp_scvi.train._batches import SparseBatches
     from dtp_scvi.train._plan import KeepBestPlan
 
 
+class Trainable(Protocol):
+    """What scvi-tools' runner needs of a model."""
+
+    is_trained_: bool
+    trainer: Any
+
+    @property
+    def module(self) -> nn.Module:
+        """The network."""
+
+    def to_device(self, device: Any) -> None:
+        """Move the network."""
+
+
 def run_plan(
-    model: BaseModelClass,
+    model: Trainable,
     plan: KeepBestPlan,
     batches: SparseBatches,
     *,
