@@ -86,6 +86,16 @@ def test_names_order_and_unit_do_not_matter_and_one_stratum_is_the_plain_test(se
     assert plain[:2] == pytest.approx(survdiff(time, event.astype(int), groups))
 
 
+def test_one_stratum_is_the_plain_test_and_called_so():
+    adata = follow()
+    adata.obs["study"] = "one"
+    table = run(adata, strata=["study"])
+    assert table.loc["logrank_stratified", "estimate"] == pytest.approx(
+        table.loc["logrank", "estimate"]
+    )
+    assert "Within the only stratum of study" in table.loc["logrank_stratified", "sentence"]
+
+
 def test_strata_of_one_group_each_leave_nothing_to_compare():
     adata = follow()
     half = adata.obs["dtp_logit"] >= adata.obs["dtp_logit"].median()

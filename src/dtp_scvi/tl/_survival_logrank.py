@@ -112,8 +112,10 @@ def _within(patients: Patients, groups: np.ndarray, names: list[str]) -> Row:
             f"{len(names)} groups at risk beside one another."
         )
         return Row("logrank_stratified", text)
+    n_strata = len(np.unique(strata))
+    within = f"Within the {n_strata:,} strata" if n_strata > 1 else "Within the only stratum"
     text = (
-        f"Within the {len(np.unique(strata)):,} strata of {columns} the {len(names)} groups "
+        f"{within} of {columns} the {len(names)} groups "
         f"{_shown(p)} (stratified log-rank, chi-squared {found:.2f} on {freedom} df, {p_text(p)})."
     )
     return Row("logrank_stratified", text, found, p=p)
