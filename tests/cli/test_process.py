@@ -25,7 +25,7 @@ def test_help_is_quick_and_names_every_command():
         done = run("--help")
         seconds.append(time.perf_counter() - start)
     assert done.returncode == 0
-    for command in ("demo", "evaluate", "train", "distill", "score"):
+    for command in ("demo", "evaluate", "train", "distill", "score", "drugs", "survival"):
         assert f" {command} " in done.stdout
     # The fastest of three: the others may have waited for a core.
     assert min(seconds) < 1
@@ -39,7 +39,9 @@ def test_the_command_loads_nothing_heavy_before_it_runs():
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("command", ["demo", "evaluate", "train", "distill", "score"])
+@pytest.mark.parametrize(
+    "command", ["demo", "evaluate", "train", "distill", "score", "drugs", "survival"]
+)
 def test_every_option_is_described(dtp_command, command):
     from typer.main import get_command
 

@@ -75,6 +75,7 @@ def test_one_evaluation_feeds_cards_registry_and_docs():
         told = [found[name]["spearman"], *found[name]["comparators"].values()]
         told.append(found[name]["minus_plain_ridge"])
         expected = [c[key] for c in told for key in ("value", "low", "high")]
+        assert found[name]["interval"].startswith("BCa interval over 2,000 resamples")
         assert numbers == pytest.approx(expected, abs=0.0051)
 
 

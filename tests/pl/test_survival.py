@@ -89,6 +89,22 @@ def test_an_adjusted_hazard_ratio_takes_its_place_and_is_called_so(survived):
     assert ax.get_xlabel() == "Days"
 
 
+def test_the_corner_holds_the_test_within_strata(survived):
+    survived.obs["site"] = np.where(np.arange(survived.n_obs) % 2, "A", "B")
+    keys = {"time_key": "days", "score_key": "risk", "n_boot": 5}
+    tl.survival(survived, **keys, strata=["site"])
+    table = survived.uns["dtp_survival"]["table"]
+    within = table["term"] == "logrank_stratified"
+    table.loc[within, "p"] = 0.1234
+    line = pl.survival(survived).get_legend().get_title().get_text().splitlines()[1]
+    assert line == "Stratified log-rank p = 0.123"
+    # Where strata leave nothing to compare, the plain one is there, and named.
+    table.loc[within, "p"] = np.nan
+    table.loc[table["term"] == "logrank", "p"] = 0.25
+    line = pl.survival(survived).get_legend().get_title().get_text().splitlines()[1]
+    assert line == "Log-rank, unstratified p = 0.250"
+
+
 def test_simulated_data_are_called_so(survived):
     assert pl.survival(survived).get_title("right") == ""
     survived.uns["dtp_survival"]["simulated"] = True

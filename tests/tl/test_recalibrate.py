@@ -290,6 +290,36 @@ def test_not_scored():
         dtp.tl.recalibrate(adata, prevalence=0.2)
 
 
+@pytest.mark.parametrize("left", ["the column", "the record"])
+def test_half_of_a_score_is_said_to_be_half(left):
+    adata = scored(100)
+    if left == "the column":
+        del adata.uns["dtp"]
+        found = r"found only dtp_logit\. Run dtp\.tl\.score"
+    else:
+        del adata.obs["dtp_logit"]
+        found = r"found only adata\.uns\['dtp'\]\. Run dtp\.tl\.score"
+    with pytest.raises(KeyError, match=found):
+        dtp.tl.recalibrate(adata, prevalence=0.2)
+
+
+@pytest.mark.parametrize("name", ["planted", ""])
+def test_the_score_of_a_response_model_has_nothing_to_recalibrate(name):
+    rng = np.random.default_rng(0)
+    genes = pd.DataFrame(index=[f"GENE{i}" for i in range(30)])
+    obs = pd.DataFrame({"auc": rng.normal(size=40)}, index=[f"s{i}" for i in range(40)])
+    adata = ad.AnnData(rng.poisson(20, (40, 30)).astype(np.float32), obs=obs, var=genes)
+    dtp.tl.score(adata, dtp.model.ResponseModel(name).fit(adata, "auc"), transfer="skip")
+    before = adata.obs.copy()
+    message = (
+        r"a classifier's score under 'dtp'.*found the score of the ResponseModel"
+        f"{' planted' * bool(name)}, which predicts values and has neither. Score with a DTP"
+    )
+    with pytest.raises(ValueError, match=message):
+        dtp.tl.recalibrate(adata, prevalence=0.2)
+    pd.testing.assert_frame_equal(adata.obs, before)
+
+
 def test_logits_are_what_the_construction_says():
     logits, truth = _training()
     assert sigmoid(logits).mean() == pytest.approx(truth.mean(), abs=0.05)

@@ -11,9 +11,11 @@ from dtp_scvi.cli._audit import audit
 from dtp_scvi.cli._card import card
 from dtp_scvi.cli._demo import demo
 from dtp_scvi.cli._distill import distill
+from dtp_scvi.cli._drugs import drugs
 from dtp_scvi.cli._evaluate import evaluate
 from dtp_scvi.cli._recalibrate import recalibrate
 from dtp_scvi.cli._score import score
+from dtp_scvi.cli._survival import survival
 from dtp_scvi.cli._train import train
 
 app = typer.Typer(
@@ -23,7 +25,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, audit, evaluate, train, distill, score, recalibrate, card):
+for command in (
+    *(demo, audit, evaluate, train, distill),
+    *(score, recalibrate, drugs, survival, card),
+):
     app.command()(command)
 
 

@@ -11,6 +11,14 @@ import typer
 Data = Annotated[
     Path, typer.Argument(metavar="DATA", help="Cells or samples, as .h5ad.", show_default=False)
 ]
+Scored = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="Scored rows: .h5ad, or the table that dtp score wrote (.csv, .tsv).",
+        show_default=False,
+    ),
+]
 LabelsKey = Annotated[
     str, typer.Option("--labels-key", help="Column of obs with the class of each row.")
 ]
@@ -24,6 +32,17 @@ Positive = Annotated[
 DonorKey = Annotated[
     str | None,
     typer.Option("--donor-key", help="Column of obs with the donor; a donor is never split."),
+]
+PatientKey = Annotated[
+    str | None,
+    typer.Option("--patient-key", help="Column of obs with the patient, whose rows are averaged."),
+]
+Covariates = Annotated[
+    list[str] | None,
+    typer.Option("--covariates", help="Column of obs to hold fixed; repeatable."),
+]
+PatientBoot = Annotated[
+    int, typer.Option("--n-boot", min=1, help="Resamples of patients for the intervals.")
 ]
 BatchKey = Annotated[
     str | None, typer.Option("--batch-key", help="Column of obs with the batch (platform, study).")
@@ -68,6 +87,30 @@ Overwrite = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+class Ending(StrEnum):
+    """How tables are written."""
+
+    CSV = "csv"
+    TSV = "tsv"
+
+
+TableFormat = Annotated[Ending, typer.Option("--format", help="How tables are written.")]
+
+
+class Direction(StrEnum):
+    """What a high drug response means."""
+
+    RESISTANT = "higher_is_resistant"
+    SENSITIVE = "higher_is_sensitive"
+
+
+class Guards(StrEnum):
+    """What happens where a guard finds an error."""
+
+    RAISE = "raise"
+    WARN = "warn"
 
 
 class Missing(StrEnum):

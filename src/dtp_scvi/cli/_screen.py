@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # A log file or a pipe has no width; 80 columns would break the tables.
 _WIDTH_OF_A_PIPE: Final = 132
+# Columns that names take, more where one is longer.
+_NAMES: Final = 12
 _COLOURS: Final = {"error": "bold red", "warning": "bold yellow"}
 
 
@@ -48,8 +50,10 @@ def findings(title: str, rows: Iterable[tuple[str, str]]) -> None:
 
     if title:
         say(title, style="bold")
+    rows = list(rows)
+    width = max([_NAMES, *(len(name) + 1 for name, _ in rows)])
     for name, text in rows:
-        console().print(Text.assemble((f"  {name:<12}", "cyan"), text), soft_wrap=True)
+        console().print(Text.assemble((f"  {name:<{width}}", "cyan"), text), soft_wrap=True)
 
 
 def counted(number: int, noun: str) -> str:

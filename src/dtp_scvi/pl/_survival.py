@@ -59,7 +59,8 @@ def survival(data: Any, *, key: str = SURVIVAL_KEY, ax: Axes | None = None) -> A
     -------
     The axes: a curve a group with its 95 % band and marks where patients were lost, the numbers
     at risk below the axis, and in a corner the hazard ratio per SD of the score (adjusted where
-    there are covariates) with interval and p, and the p of the log-rank test.
+    there are covariates) with interval and p, and the p of the log-rank test, the one within
+    strata where there are any.
 
     Raises
     ------
@@ -167,7 +168,20 @@ def _numbers(table: pd.DataFrame) -> str:
     name = "HR per SD, adjusted" if adjusted else "HR per SD"
     return (
         f"{name}: {ratio['estimate']:.2f} ({ratio['low']:.2f}–{ratio['high']:.2f}), "
-        f"{_p(ratio['p'])}\nLog-rank {_p(rows.loc['logrank', 'p'])}"
+        f"{_p(ratio['p'])}\n{_test(rows)}"
+    )
+
+
+def _test(rows: pd.DataFrame) -> str:
+    """The log-rank test that fits: within strata where there are any and it exists."""
+    plain = _p(rows.loc["logrank", "p"])
+    if "logrank_stratified" not in rows.index:
+        return f"Log-rank {plain}"
+    within = float(rows.loc["logrank_stratified", "p"])
+    return (
+        f"Log-rank, unstratified {plain}"
+        if np.isnan(within)
+        else f"Stratified log-rank {_p(within)}"
     )
 
 

@@ -100,8 +100,9 @@ def recalibrate(
     KeyError
         When the object was not scored, or a column is missing.
     ValueError
-        When not exactly one source is given, a class or the negatives are missing, ``prevalence``
-        or ``target_fpr`` lies outside (0, 1), or the estimate is refused.
+        When the score is that of a :class:`~dtp_scvi.model.ResponseModel`, which has no
+        probability, not exactly one source is given, a class or the negatives are missing,
+        ``prevalence`` or ``target_fpr`` lies outside (0, 1), or the estimate is refused.
 
     Examples
     --------
@@ -155,9 +156,21 @@ def recalibrate(
 
 def _scored(adata: AnnData, key: str) -> tuple[np.ndarray, dict[str, Any]]:
     column = f"{key}{LOGIT_SUFFIX}"
-    if column not in adata.obs or key not in adata.uns:
+    record = adata.uns.get(key, {})
+    if "model" in record and "positive" not in record:
+        named = f" {record['name']}" if record.get("name") else ""
         msg = problem(
-            f"adata.obs[{column!r}] and adata.uns[{key!r}]", "neither", "Run dtp.tl.score first."
+            f"a classifier's score under {key!r}: recalibration changes its probabilities and calls",
+            f"the score of the {record['model']}{named}, which predicts values and has neither",
+            "Score with a DTPTransformer or DTPStudent first, or pass its `key`.",
+        )
+        raise ValueError(msg)
+    if column not in adata.obs or key not in adata.uns:
+        there = [column] * (column in adata.obs) + [f"adata.uns[{key!r}]"] * (key in adata.uns)
+        msg = problem(
+            f"adata.obs[{column!r}] and adata.uns[{key!r}]",
+            f"only {there[0]}" if there else "neither",
+            "Run dtp.tl.score first.",
         )
         raise KeyError(msg)
     return adata.obs[column].to_numpy(dtype=np.float64), dict(adata.uns[key])

@@ -81,7 +81,7 @@ def survival(
         categories.
     strata
         Columns of ``obs`` whose combinations have a baseline hazard of their own, such as the
-        study, in the Cox models.
+        study, in the Cox models; the log-rank test is made within them, too.
     cut
         How groups are made: ``"median"``, ``"tertiles"``, or a score. Patients at the cut belong
         to the higher group. Fix it before looking.
@@ -120,6 +120,9 @@ def survival(
         :func:`dtp_scvi.stats.time_dependent_auc`.
     ``logrank``
         Chi-squared over the groups of ``cut``, neither adjusted nor stratified.
+    ``logrank_stratified``
+        The same within ``strata``: observed minus expected events and their covariance are
+        summed over strata. Only where there are any.
     ``rmst_difference``
         Restricted mean survival time up to the longest horizon, high minus low group.
 
@@ -173,7 +176,9 @@ def survival(
     rows, cox = cox_rows(patients, columns, score_key)
     rows += _discrimination(patients, horizons, score_key, n_boot, seed)
     groups, values, reason = split(patients, rule, score_key)
-    rows += no_split_rows(reason) if reason else split_rows(patients, groups, horizons[-1])
+    rows += (
+        no_split_rows(patients, reason) if reason else split_rows(patients, groups, horizons[-1])
+    )
     table = _table(rows, patients)
     params = {
         "time_key": time_key,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from dtp_scvi._optional import require
 from dtp_scvi._validate import check_one_of, problem
 from dtp_scvi.stats import rmst_difference
 from dtp_scvi.tl._survival_cox import EXTRA, Row, p_text
+from dtp_scvi.tl._survival_logrank import logrank_rows, logrank_terms
 
 if TYPE_CHECKING:
     from dtp_scvi.tl._survival_input import Patients
@@ -133,29 +134,15 @@ def ordered(groups: np.ndarray) -> list[str]:
 
 
 def split_rows(patients: Patients, groups: np.ndarray, horizon: float) -> list[Row]:
-    """Log-rank test over all groups, and the restricted means of the outer two."""
-    return [_logrank(patients, groups), _restricted_means(patients, groups, horizon)]
+    """Log-rank tests over all groups, and the restricted means of the outer two."""
+    tests = logrank_rows(patients, groups, ordered(groups))
+    return [*tests, _restricted_means(patients, groups, horizon)]
 
 
-def no_split_rows(reason: str) -> list[Row]:
+def no_split_rows(patients: Patients, reason: str) -> list[Row]:
     """Return the same rows where there are no groups."""
-    return [Row(term, f"No groups: {reason}") for term in ("logrank", "rmst_difference")]
-
-
-def _logrank(patients: Patients, groups: np.ndarray) -> Row:
-    test = require("lifelines.statistics", EXTRA).multivariate_logrank_test
-    frame = patients.frame
-    found: Any = test(frame["time"].to_numpy(), groups, frame["event"].to_numpy())
-    names = ordered(groups)
-    sizes = ", ".join(f"{name} {int((groups == name).sum()):,}" for name in names)
-    p = float(found.p_value)
-    shown = "differ" if p < 0.05 else "are not shown to differ"
-    text = (
-        f"The Kaplan-Meier curves of the {len(names)} groups {shown} (log-rank over all patients, "
-        f"{p_text(p)}; {sizes}). A split throws information away: the hazard ratio per SD comes "
-        "first."
-    )
-    return Row("logrank", text, float(found.test_statistic), p=p)
+    terms = [*logrank_terms(patients), "rmst_difference"]
+    return [Row(term, f"No groups: {reason}") for term in terms]
 
 
 def _restricted_means(patients: Patients, groups: np.ndarray, horizon: float) -> Row:
