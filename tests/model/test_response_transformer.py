@@ -184,7 +184,12 @@ def test_save_and_load_keep_every_bit(model, query, tmp_path):
     )
     assert len(again.history_table_) == len(model.history_table_)
     card = read_card(tmp_path / "m")
-    assert "drug_a" in card.to_markdown()
+    n = int(model.data_["n_measured"]["drug_a"])
+    left_out = model.settings_["spearman_left_out_by_target"]["drug_a"]
+    text = card.to_markdown()
+    assert f"| drug_a | {n} | " in text
+    assert f" | {left_out:.3f} |" in text
+    assert "on donors held out in 5 folds: mean Spearman" in text
     assert {p.name for p in (tmp_path / "m").iterdir()} == {
         "model.safetensors",
         "model.json",

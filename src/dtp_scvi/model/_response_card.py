@@ -88,7 +88,7 @@ class ResponseCard:
             f"**{self.research_use}**",
             *section("Limits", bullets(self.limits)),
             *section("What it is", table(("", ""), about)),
-            *section("What it predicts", table(("", ""), list(self.target.items()))),
+            *section("What it predicts", _targets(self.target)),
             *section("What it was trained on", table(("", ""), list(self.data.items()))),
             *section("What it is worth", _worth(self.evaluation, self.settings)),
             *section("What a query needs", table(("", ""), list(self.inputs.items()))),
@@ -122,8 +122,9 @@ def response_card(meta: Mapping[str, Any], model_id: str) -> ResponseCard:
             "target": meta["target"],
             "units": meta["units"],
             "direction": meta["direction"],
+            **_by_target(meta),
         },
-        data=dict(meta["data"]),
+        data={k: v for k, v in meta["data"].items() if not isinstance(v, dict)},
         settings=dict(meta["settings"]),
         evaluation=dict(meta["evaluation"]),
         inputs={
@@ -156,11 +157,57 @@ def _limits(meta: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _worth(evaluation: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    inside = (
+def _by_target(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers of each target, where there are several."""
+    measured = meta["data"].get("n_measured")
+    if measured is None:
+        return {}
+    left_out = meta["settings"]["spearman_left_out_by_target"]
+    return {
+        "targets": {
+            name: {
+                "n": n,
+                "quantiles": meta["data"]["target_quantiles"][name],
+                "spearman_left_out": left_out[name],
+            }
+            for name, n in measured.items()
+        }
+    }
+
+
+def _targets(target: Mapping[str, Any]) -> list[str]:
+    rest = [(name, value) for name, value in target.items() if name != "targets"]
+    lines = table(("", ""), rest)
+    if "targets" in target:
+        head = ("target", "rows measured", "median", "Spearman on rows left out")
+        rows = [
+            (name, found["n"], f"{found['quantiles'][2]:.3g}", _number(found["spearman_left_out"]))
+            for name, found in target["targets"].items()
+        ]
+        lines += ["", *table(head, rows)]
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.3f}"
+
+
+def _inside(settings: Mapping[str, Any]) -> str:
+    found = _number(settings["spearman_left_out"])
+    if "member_scale" in settings:
+        return (
+            f"Inside the training rows, on {settings['left_out']}s held out in "
+            f"{settings['n_folds']} folds: mean Spearman {found}, optimistic as penalty and "
+            "residuals were chosen on them."
+        )
+    return (
         f"Inside the training rows, each {settings['left_out']} left out in turn: Spearman "
-        f"{settings['spearman_left_out']:.3f}, optimistic as the penalty was chosen on it."
+        f"{found}, optimistic as the penalty was chosen on it."
     )
+
+
+def _worth(evaluation: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    inside = _inside(settings)
     if not evaluation:
         return [inside, "", "Not evaluated on rows of others."]
     rows = [("this model", _range(evaluation["spearman"]))]
