@@ -212,7 +212,7 @@ def _settings(
         "member_scale": [float(scale) for scale in module.member_scale],
         "left_out": "row" if given.donors is None else "donor",
         "n_folds": len(folds),
-        "spearman_left_out": float(np.mean(list(whole.values()))),
+        "spearman_left_out": float(np.nanmean(list(whole.values()))),
         "spearman_left_out_by_target": whole,
         "spearman_left_out_linear": alone,
     }
