@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from dtp_scvi.datasets._tables import Table, read_table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-Source = str | Path | pd.DataFrame
+Source: TypeAlias = str | Path | pd.DataFrame
 
 _TEXT: Final = (".csv", ".tsv", ".txt", ".gct", ".gz", ".xlsx")
 
