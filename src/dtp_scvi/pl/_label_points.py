@@ -96,8 +96,11 @@ def _place(
                 zorder=6,
                 arrowprops=line if reach > _REACH[0] else None,
             )
+            # The first call moves the text to its place; its line takes no room.
+            text.get_window_extent()
             room = Text.get_window_extent(text).padded(0.8 * unit)
-            if _free(room, points, box, taken):
+            clear = _clear(points, index, np.array([across, up]) * reach * unit, 4 * unit)
+            if clear and _free(room, points, box, taken):
                 return room
             text.remove()
     return None
@@ -114,3 +117,12 @@ def _free(room: Bbox, points: NDArray[np.float64], box: Bbox, taken: list[Bbox])
         & (points[:, 1] < room.y1)
     )
     return not covered.any()
+
+
+def _clear(points: NDArray[np.float64], index: int, way: NDArray[np.float64], gap: float) -> bool:
+    """Whether no other point lies on the way to a label, where it would seem to be meant."""
+    others = np.delete(points, index, axis=0) - points[index]
+    along = np.clip(others @ way / float(way @ way), 0, 1)
+    far = np.hypot(*(others - along[:, None] * way).T)
+    # Points that lie on top of this one are in the way of any line.
+    return not ((far < gap) & (np.hypot(*others.T) > 1)).any()

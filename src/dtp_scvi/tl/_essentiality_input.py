@@ -105,18 +105,16 @@ def group_lines(effect: pd.DataFrame, models: Table | None, disease: str, min_li
             "Pass it, or a table that summarises one disease (read_depmap_summary).",
         )
         raise ValueError(msg)
-    if (
-        not isinstance(models, pd.DataFrame)
-        or "disease" not in models
-        or models.index.name != "model"
-    ):
-        models = read_depmap_models(models)
-    known = models.reindex(effect.index)
+    if isinstance(models, pd.DataFrame) and "disease" in models and models.index.name == "model":
+        named = models
+    else:
+        named = read_depmap_models(models)
+    known = named.reindex(effect.index)
     listed = known["disease"].fillna("").astype(str).to_numpy()
     if not (listed != "").any():
         msg = problem(
             "`gene_effect` and `models` to share models",
-            f"{shorten(effect.index, 3)} on one side, {shorten(models.index, 3)} on the other",
+            f"{shorten(effect.index, 3)} on one side, {shorten(named.index, 3)} on the other",
             "Check that both files are of one release.",
         )
         raise ValueError(msg)
