@@ -159,7 +159,8 @@ def read_hpa_consensus(path: Source, *, tissues: Sequence[str] | None = None) ->
 
     Returns
     -------
-    Genes x tissues, float64, indexed by approved symbol. Rows of one gene are merged by the
+    Genes x tissues, float64, indexed by approved symbol; NaN where not measured, as HPA has for
+    some genes in some tissues. Rows of one gene are merged by the
     highest value in each tissue, which errs on the side of finding a target in normal tissue.
     ``attrs["dtp_report"]`` as in :func:`~dtp_scvi.datasets.read_hpa`, with ``unit`` (``"nTPM"``,
     ``"NX"``, ``"TPM"``; of a wide table as its name tells, or empty) and ``layout``.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Directions in the order they are tried, and distances from the point, in points.
 _ANGLES: Final = (0, 180, 30, 150, 330, 210, 60, 120, 300, 240, 90, 270)
-_REACH: Final = (5, 10, 17, 26, 38)
+_REACH: Final = (5, 10, 17, 26, 38, 54)
 _ALIGN: Final = {-1: "right", 0: "center", 1: "left"}
 
 
@@ -99,7 +99,7 @@ def _place(
             # The first call moves the text to its place; its line takes no room.
             text.get_window_extent()
             room = Text.get_window_extent(text).padded(0.8 * unit)
-            clear = _clear(points, index, np.array([across, up]) * reach * unit, 4 * unit)
+            clear = _clear(points, index, np.array([across, up]) * reach * unit, 3 * unit)
             if clear and _free(room, points, box, taken):
                 return room
             text.remove()

@@ -176,7 +176,10 @@ def quantile_bins(columns: Sequence[ArrayLike], n_bins: int) -> NDArray[np.intp]
     check_positive_int(n_bins, "n_bins")
     codes = None
     for column in columns:
-        ranks = pd.Series(np.asarray(column, dtype=np.float64)).rank(method="average", pct=True)
+        numbers = np.asarray(column, dtype=np.float64)
+        ranks = pd.Series(as_vector(numbers, "columns", len(numbers))).rank(
+            method="average", pct=True
+        )
         cut = np.ceil(ranks.to_numpy() * n_bins).astype(np.intp) - 1
         codes = cut if codes is None else codes * n_bins + cut
     return np.zeros(0, np.intp) if codes is None else codes

@@ -251,9 +251,8 @@ def _of_lines(
         }
     )
     inside, others = _dependent(lines.inside, dependency), _dependent(lines.others, dependency)
-    table["share_dependent"] = inside.mean().astype(np.float64)
-    by_lineage = others.groupby(lines.lineage).mean()
-    table["share_dependent_others"] = by_lineage.mean().astype(np.float64)
+    table["share_dependent"] = inside.mean()
+    table["share_dependent_others"] = others.groupby(lines.lineage).mean().mean()
     table["is_common_essential"] = _common(table["share_dependent_others"], common)
     few = table["difference"].isna()
     table["reason"] = np.where(few, "too few lines or lineages with a value", "")
@@ -278,7 +277,7 @@ def _intervals(
 def _dependent(effect: pd.DataFrame, dependency: Any) -> pd.DataFrame:
     """Return 1, 0 or NaN by line and gene."""
     if dependency is None:
-        return (effect < _EFFECT).astype(np.float32).where(effect.notna())
+        return (effect < _EFFECT).astype(np.float64).where(effect.notna())
     kind = ""
     if isinstance(dependency, pd.DataFrame):
         kind = str(dependency.attrs.get(REPORT_KEY, {}).get("kind", ""))
@@ -292,7 +291,7 @@ def _dependent(effect: pd.DataFrame, dependency: Any) -> pd.DataFrame:
         )
         raise ValueError(msg)
     table = table.reindex(index=effect.index, columns=effect.columns)
-    return (table > _DEPENDENT).astype(np.float32).where(table.notna())
+    return (table > _DEPENDENT).astype(np.float64).where(table.notna())
 
 
 def _common(share: pd.Series, common: set[str] | None) -> np.ndarray:
