@@ -88,17 +88,9 @@ def simulate_dependencies(
     >>> screen.shape, screen.var["true_role"].value_counts().to_dict()
     ((87, 100), {'other': 85, 'common': 10, 'selective': 5})
     """
-    for value, name in ((n_genes, "n_genes"), (n_disease, "n_disease")):
-        check_positive_int(value, name)
-    for number, name in ((n_selective, "n_selective"), (n_common, "n_common")):
-        check_range(number, name, 0)
+    _check(n_genes, n_disease, n_selective, n_common)
     check_range(lineage_sd, "lineage_sd", 0.0)
     check_range(effect, "effect", -5.0, 5.0)
-    if n_selective + n_common > n_genes:
-        msg = problem(
-            "`n_genes` of at least `n_selective` + `n_common`", f"{n_genes:,}", "Raise `n_genes`."
-        )
-        raise ValueError(msg)
     used = fixed_seed(seed)
     rng = np.random.default_rng(used)
     obs = _lines(n_disease)
@@ -138,6 +130,18 @@ def simulate_dependencies(
             }
         },
     )
+
+
+def _check(n_genes: int, n_disease: int, n_selective: int, n_common: int) -> None:
+    for value, name in ((n_genes, "n_genes"), (n_disease, "n_disease")):
+        check_positive_int(value, name)
+    for number, name in ((n_selective, "n_selective"), (n_common, "n_common")):
+        check_range(number, name, 0)
+    if n_selective + n_common > n_genes:
+        msg = problem(
+            "`n_genes` of at least `n_selective` + `n_common`", f"{n_genes:,}", "Raise `n_genes`."
+        )
+        raise ValueError(msg)
 
 
 def _lines(n_disease: int) -> pd.DataFrame:

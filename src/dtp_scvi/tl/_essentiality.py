@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,7 @@ from scipy.stats import false_discovery_control
 from dtp_scvi import __version__
 from dtp_scvi._constants import ESSENTIALITY_KEY, REPORT_KEY
 from dtp_scvi._docs import docs
-from dtp_scvi._validate import check_positive_int, problem
-from dtp_scvi.datasets import read_depmap_effect
-from dtp_scvi.stats import matched_set_test, quantile_bins, selective_effect
+from dtp_scvi._validate import check_positive_int
 from dtp_scvi.tl._essentiality_input import (
     as_effect,
     common_genes,
@@ -23,6 +20,8 @@ from dtp_scvi.tl._essentiality_input import (
     mean_expression,
     resolve_genes,
 )
+from dtp_scvi.tl._essentiality_set import STATISTIC, compare_set, usable_genes
+from dtp_scvi.tl._essentiality_table import COLUMNS, intervals, of_lines, of_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,33 +30,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from dtp_scvi.tl._essentiality_input import Lines
-
-# A line depends on a gene above this probability, or below this effect where no table of
-# probabilities is given.
-_DEPENDENT: Final = 0.5
-_EFFECT: Final = -0.5
-# Without a list: a gene that at least this share of the lines of the mean lineage depends on.
-_COMMON_SHARE: Final = 0.9
-_EXPRESSION_BINS: Final = 10
-_GRID: Final = 5
-COLUMNS: Final = (
-    "effect_mean",
-    "effect_median",
-    "n_lines",
-    "effect_others",
-    "n_other_lines",
-    "n_other_lineages",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "q",
-    "share_dependent",
-    "share_dependent_others",
-    "is_common_essential",
-    "in_set",
-    "reason",
-)
 
 
 @docs.dedent
@@ -167,9 +139,9 @@ def essentiality(
     >>> bool((table["q"] < 0.05).all()), table.attrs["dtp_essentiality"]["set"]["p"] < 0.01
     (True, True)
     """
-    for number, name in ((min_lines, "min_lines"), (n_boot, "n_boot")):
+    numbers = {"min_lines": min_lines, "n_boot": n_boot, "n_permutations": n_permutations}
+    for name, number in numbers.items():
         check_positive_int(number, name)
-    check_positive_int(n_permutations, "n_permutations")
     effect, obs, simulated = as_effect(gene_effect)
     summary = is_summary(effect)
     available = effect.index if summary else effect.columns
@@ -179,197 +151,53 @@ def essentiality(
     common = common_genes(common_essential, available)
     params: dict[str, Any] = {}
     if summary:
-        table, matching = _of_summary(effect, common, expression)
+        table, matching = of_summary(effect, common, expression)
         spread = pd.Series(np.nan, index=available)
     else:
         lines = group_lines(effect, obs if models is None else models, disease, min_lines)
-        table, spread = _of_lines(lines, dependency, common, min_lines)
-        table[["low", "high"]] = _intervals(lines, asked["there"], min_lines, n_boot, seed)
+        table, spread = of_lines(lines, dependency, common, min_lines)
+        table[["low", "high"]] = intervals(lines, asked["there"], min_lines, n_boot, seed)
         matching = mean_expression(expression, lines.inside.index, available)
-        params = {
-            "n_lines_unknown": lines.unknown,
-            "n_lines_same_lineage": lines.same_lineage,
-            "compared_with": "other diseases" if lines.by_disease else "other lineages",
-            "dependent": "probability > 0.5" if dependency is not None else "effect < -0.5",
-        }
+        params = _about_lines(lines, dependency)
     table["in_set"] = table.index.isin(asked["there"]) & (genes is not None)
-    usable = ~table["is_common_essential"] & table[_STATISTIC[summary]].notna()
-    if matching is not None:
-        usable &= matching.notna()
     tested: dict[str, Any] = {}
     if genes is not None:
-        bins, matched_on = _bins(table[usable], spread, matching, summary=summary)
-        left_out = int((table["in_set"] & ~usable).sum())
-        tested = _about(effect, matched_on, left_out, summary=summary)
-        tested |= _test_set(table[usable], bins, _STATISTIC[summary], n_permutations, seed)
-    table["in_set"] &= usable
+        pool = (table, spread, matching, effect)
+        tested = compare_set(*pool, summary=summary, n_permutations=n_permutations, seed=seed)
+    table["in_set"] &= usable_genes(table, matching, summary=summary)
     table = table.loc[asked["there"]]
     table["q"] = _false_discovery(table["p"])
-    by = "difference" if not summary else "effect_mean"
-    table = table.sort_values(by, kind="stable")[list(COLUMNS)]
-    table.attrs = {
-        ESSENTIALITY_KEY: {
-            "set": tested,
-            "params": params
-            | {
-                "disease": disease,
-                "summary": summary,
-                "min_lines": min_lines,
-                "n_boot": n_boot,
-                "seed": -1 if seed is None else seed,
-                "common_essential": "list" if common is not None else "share of dependent lines",
-                "simulated": simulated,
-                "file": str(effect.attrs[REPORT_KEY]["file"]),
-                "release": str(effect.attrs[REPORT_KEY]["release"]),
-                "version": __version__,
-            },
-            **{name: asked[name] for name in ("missing", "unmatched", "damaged")},
-        }
+    table = table.sort_values(STATISTIC[summary], kind="stable")[list(COLUMNS)]
+    params |= {
+        "disease": disease,
+        "summary": summary,
+        "min_lines": min_lines,
+        "n_boot": n_boot,
+        "seed": -1 if seed is None else seed,
+        "common_essential": "list" if common is not None else "share of dependent lines",
+        "simulated": simulated,
     }
+    lost = {name: asked[name] for name in ("missing", "unmatched", "damaged")}
+    table.attrs = {ESSENTIALITY_KEY: {"set": tested, "params": params | _origin(effect), **lost}}
     return table
 
 
-_STATISTIC: Final = {False: "difference", True: "effect_mean"}
-
-
-def _of_lines(
-    lines: Lines, dependency: Any, common: set[str] | None, min_lines: int
-) -> tuple[pd.DataFrame, pd.Series]:
-    """Return the table of all genes, and the spread between lineages for the matching."""
-    genes = lines.inside.columns
-    found = selective_effect(
-        lines.inside, lines.others, lines.lineage, min_lines=min_lines, n_boot=0
-    ).set_index(genes)
-    table = found.rename(
-        columns={
-            "mean": "effect_mean",
-            "median": "effect_median",
-            "n": "n_lines",
-            "others": "effect_others",
-            "n_others": "n_other_lines",
-            "n_lineages": "n_other_lineages",
-        }
-    )
-    inside, others = _dependent(lines.inside, dependency), _dependent(lines.others, dependency)
-    table["share_dependent"] = inside.mean()
-    table["share_dependent_others"] = others.groupby(lines.lineage).mean().mean()
-    table["is_common_essential"] = _common(table["share_dependent_others"], common)
-    few = table["difference"].isna()
-    table["reason"] = np.where(few, "too few lines or lineages with a value", "")
-    return table, table["others_sd"]
-
-
-def _intervals(
-    lines: Lines, genes: list[str], min_lines: int, n_boot: int, seed: int | None
-) -> pd.DataFrame:
-    """Return intervals of the genes that were asked for; the background needs none."""
-    found = selective_effect(
-        lines.inside[genes],
-        lines.others[genes],
-        lines.lineage,
-        min_lines=min_lines,
-        n_boot=n_boot,
-        seed=seed,
-    ).set_index(pd.Index(genes))
-    return found[["low", "high"]].reindex(lines.inside.columns)
-
-
-def _dependent(effect: pd.DataFrame, dependency: Any) -> pd.DataFrame:
-    """Return 1, 0 or NaN by line and gene."""
-    if dependency is None:
-        return (effect < _EFFECT).astype(np.float64).where(effect.notna())
-    kind = ""
-    if isinstance(dependency, pd.DataFrame):
-        kind = str(dependency.attrs.get(REPORT_KEY, {}).get("kind", ""))
-    table = dependency if kind == "depmap_dependency" else read_depmap_effect(dependency)
-    if table.attrs[REPORT_KEY]["kind"] != "depmap_dependency":
-        low, high = float(np.nanmin(table.to_numpy())), float(np.nanmax(table.to_numpy()))
-        msg = problem(
-            "`dependency` to hold probabilities",
-            f"values from {low:.3g} to {high:.3g}",
-            "Pass CRISPRGeneDependency.csv; gene effects are not probabilities.",
-        )
-        raise ValueError(msg)
-    table = table.reindex(index=effect.index, columns=effect.columns)
-    return (table > _DEPENDENT).astype(np.float64).where(table.notna())
-
-
-def _common(share: pd.Series, common: set[str] | None) -> np.ndarray:
-    if common is None:
-        return (share >= _COMMON_SHARE).to_numpy()
-    return np.asarray(share.index.isin(list(common)))
-
-
-def _of_summary(
-    effect: pd.DataFrame, common: set[str] | None, expression: Any
-) -> tuple[pd.DataFrame, pd.Series | None]:
-    """Return what a summary can tell, and the expression to match on."""
-    table = pd.DataFrame(np.nan, index=effect.index, columns=list(COLUMNS[:13]))
-    for name in ("effect_mean", "effect_median", "n_lines", "share_dependent"):
-        if name in effect:
-            table[name] = effect[name]
-    if "effect_mean" not in effect:
-        table["effect_mean"] = table["effect_median"]
-    if "share_dependent" not in effect and "share_below_minus_half" in effect:
-        table["share_dependent"] = effect["share_below_minus_half"]
-    table["n_other_lines"] = table["n_other_lineages"] = 0
-    table["is_common_essential"] = table.index.isin(list(common or ()))
-    table["reason"] = "a summary of one disease: nothing to compare it to"
-    matching = mean_expression(expression, pd.Index([]), effect.index)
-    if matching is None and "expression_mean" in effect:
-        matching = effect["expression_mean"]
-    return table, matching
-
-
-def _bins(
-    pool: pd.DataFrame, spread: pd.Series, matching: pd.Series | None, *, summary: bool
-) -> tuple[np.ndarray, str]:
-    """Return the bins within which random sets are drawn, and what they are made of."""
-    if matching is not None:
-        return quantile_bins([matching[pool.index]], _EXPRESSION_BINS), "mean expression"
-    if summary:
-        return np.zeros(len(pool), np.intp), "nothing"
-    columns = [pool["effect_others"], spread[pool.index]]
-    said = "mean effect in other lineages and its standard deviation"
-    return quantile_bins(columns, _GRID), said
-
-
-def _about(
-    effect: pd.DataFrame, matched_on: str, left_out: int, *, summary: bool
-) -> dict[str, Any]:
-    """Say what the set's test is about."""
-    notes = []
-    if left_out:
-        notes.append(
-            f"{left_out} of the set's genes left out: common essential, or without a value"
-        )
-    background = "the genes of gene_effect that were tested"
-    if summary:
-        background = str(effect.attrs[REPORT_KEY].get("background", "the table's own genes"))
-        notes.append("effect in the disease, not selectivity: there are no other lineages")
+def _origin(effect: pd.DataFrame) -> dict[str, str]:
+    report = effect.attrs[REPORT_KEY]
     return {
-        "statistic": f"mean {_STATISTIC[summary]}",
-        "background": f"{background}, without common essential ones",
-        "matched_on": matched_on,
-        "selective": not summary,
-        "alternative": "less",
-        "note": "; ".join(notes),
+        "file": str(report["file"]),
+        "release": str(report["release"]),
+        "version": __version__,
     }
 
 
-def _test_set(
-    pool: pd.DataFrame, bins: np.ndarray, statistic: str, n_permutations: int, seed: int | None
-) -> dict[str, Any]:
-    """Compare the set with matched random sets."""
-    if not pool["in_set"].any():
-        return {"n": 0, "p": float("nan"), "note": "no gene of the set can be tested"}
-    test = matched_set_test(
-        pool[statistic], pool["in_set"], bins, n_permutations=n_permutations, seed=seed
-    )
-    found: dict[str, Any] = asdict(test)
-    if test.n == 1:
-        found["note"] = "a set of one gene: the test is the gene's place in its bin"
-    return found
+def _about_lines(lines: Lines, dependency: Any) -> dict[str, Any]:
+    return {
+        "n_lines_unknown": lines.unknown,
+        "n_lines_same_lineage": lines.same_lineage,
+        "compared_with": "other diseases" if lines.by_disease else "other lineages",
+        "dependent": "probability > 0.5" if dependency is not None else "effect < -0.5",
+    }
 
 
 def _false_discovery(p: pd.Series) -> pd.Series:
