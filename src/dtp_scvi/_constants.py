@@ -39,6 +39,10 @@ PATIENT_KEY: Final = "patient"
 TIME_KEY: Final = "time"
 EVENT_KEY: Final = "event"
 
+# Left in ``attrs`` by the readers of target evidence, and by tl.essentiality.
+REPORT_KEY: Final = "dtp_report"
+ESSENTIALITY_KEY: Final = "dtp_essentiality"
+
 # Written by pp.pseudobulk.
 PSEUDOBULK_KEY: Final = "dtp_pseudobulk"
 

@@ -1,17 +1,41 @@
-"""Simulated data with a planted truth, and readers of public cohorts."""
+"""Simulated data with a planted truth, and readers of public cohorts and target evidence."""
 
+from dtp_scvi.datasets._hpa_flags import hpa_flags
 from dtp_scvi.datasets._read_beataml import read_beataml
 from dtp_scvi.datasets._read_bulk import read_bulk
 from dtp_scvi.datasets._read_clinical import read_clinical
+from dtp_scvi.datasets._read_depmap import read_depmap_effect, read_depmap_models
+from dtp_scvi.datasets._read_depmap_summary import read_depmap_summary, read_gene_list
+from dtp_scvi.datasets._read_gtex import read_gtex
+from dtp_scvi.datasets._read_hpa import read_hpa
+from dtp_scvi.datasets._read_hpa_tables import (
+    read_hpa_consensus,
+    read_hpa_normal_tissue,
+    read_hpa_subcellular,
+)
+from dtp_scvi.datasets._read_surfaceome import read_surfaceome
 from dtp_scvi.datasets._read_tcga_laml import read_tcga_laml
 from dtp_scvi.datasets._simulate_cells import simulate_cells
 from dtp_scvi.datasets._simulate_cohort import simulate_cohort
+from dtp_scvi.datasets._simulate_dependencies import simulate_dependencies
 
 __all__ = [
+    "hpa_flags",
     "read_beataml",
     "read_bulk",
     "read_clinical",
+    "read_depmap_effect",
+    "read_depmap_models",
+    "read_depmap_summary",
+    "read_gene_list",
+    "read_gtex",
+    "read_hpa",
+    "read_hpa_consensus",
+    "read_hpa_normal_tissue",
+    "read_hpa_subcellular",
+    "read_surfaceome",
     "read_tcga_laml",
     "simulate_cells",
     "simulate_cohort",
+    "simulate_dependencies",
 ]

@@ -7,6 +7,7 @@ from dtp_scvi.pl._coverage import coverage
 from dtp_scvi.pl._decision_curve import decision_curve
 from dtp_scvi.pl._drug_patients import drug_scatter, drug_waterfall
 from dtp_scvi.pl._drug_response import drug_response
+from dtp_scvi.pl._essentiality import essentiality
 from dtp_scvi.pl._fidelity import fidelity
 from dtp_scvi.pl._history import history
 from dtp_scvi.pl._null_controls import null_controls
@@ -28,6 +29,7 @@ __all__ = [
     "drug_response",
     "drug_scatter",
     "drug_waterfall",
+    "essentiality",
     "fidelity",
     "history",
     "null_controls",

@@ -29,6 +29,7 @@ from dtp_scvi.stats._label_shift import PrevalenceEstimate, bbse, prior_correcti
 from dtp_scvi.stats._label_shift_test import LabelShiftTest, label_shift_test
 from dtp_scvi.stats._levels import cramers_v, level_auroc, pure_share
 from dtp_scvi.stats._link import logit, sigmoid
+from dtp_scvi.stats._matched_set import MatchedSetTest, matched_set_test, quantile_bins
 from dtp_scvi.stats._metrics import (
     HIGHER_IS_BETTER,
     METRICS,
@@ -45,6 +46,7 @@ from dtp_scvi.stats._rank_correlation import (
 from dtp_scvi.stats._rmst import MeanDifference, rmst, rmst_difference
 from dtp_scvi.stats._rules import RULES
 from dtp_scvi.stats._score_reference import ScoreReference
+from dtp_scvi.stats._selective_effect import selective_effect
 from dtp_scvi.stats._shuffle import shuffled_tables
 from dtp_scvi.stats._smooth_ece import smooth_ece
 from dtp_scvi.stats._space_reference import SpaceReference
@@ -76,6 +78,7 @@ __all__ = [
     "DrugRanks",
     "IsotonicCalibrator",
     "LabelShiftTest",
+    "MatchedSetTest",
     "MeanDifference",
     "MixedModel",
     "MondrianConformal",
@@ -116,6 +119,7 @@ __all__ = [
     "level_auroc",
     "log_loss",
     "logit",
+    "matched_set_test",
     "mce",
     "median_follow_up",
     "mixed_model",
@@ -125,6 +129,7 @@ __all__ = [
     "pr_table",
     "prior_correction",
     "pure_share",
+    "quantile_bins",
     "random_effects",
     "rank_correlation",
     "reliability_table",
@@ -132,6 +137,7 @@ __all__ = [
     "rmst_difference",
     "roc_table",
     "saerens_em",
+    "selective_effect",
     "shuffled_tables",
     "sigmoid",
     "smooth_ece",
