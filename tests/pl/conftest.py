@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dtp_scvi import stats, tl
+from dtp_scvi import datasets, stats, tl
 
 MODELS = {
     "teacher": 2.0,
@@ -233,3 +233,16 @@ def tested() -> dict:
             "simulated": False,
         },
     }
+
+
+@pytest.fixture
+def screened() -> pd.DataFrame:
+    """What ``tl.essentiality`` returns of a simulated screen."""
+    screen = datasets.simulate_dependencies(120, n_disease=8, n_selective=5, n_common=10)
+    return tl.essentiality(
+        screen.var_names[:5].tolist(),
+        screen.to_df(),
+        screen.obs,
+        n_boot=50,
+        n_permutations=50,
+    )

@@ -25,6 +25,7 @@ CROSS_VALIDATED = [
 DRUGS = ["drug_response", "drug_scatter", "drug_waterfall", "null_controls"]
 OTHERS = [
     "audit",
+    "essentiality",
     "scores",
     "fidelity",
     "history",
@@ -46,6 +47,7 @@ def figure(request, result, audited, scored, agreement, losses, attention):
     arguments = {
         "audit": (audited,),
         "scores": (scored, "state"),
+        "essentiality": (request.getfixturevalue("screened"),),
         "fidelity": (agreement,),
         "history": (losses,),
         "program_attention": (attention,),
