@@ -83,7 +83,9 @@ def match_network(
     Examples
     --------
     >>> from dtp_scvi.data import as_network, match_network
-    >>> match = match_network(as_network({"LSC": ["CD34", "ADGRG1", "KIT"]}), ["GPR56", "CD34", "B2M"])
+    >>> match = match_network(
+    ...     as_network({"LSC": ["CD34", "ADGRG1", "KIT"]}), ["GPR56", "CD34", "B2M"]
+    ... )
     >>> match.table[["source", "n_in_set", "n_found"]].values.tolist(), match.genes.tolist()
     ([['LSC', 3, 2]], ['ADGRG1', 'B2M', 'CD34'])
     """

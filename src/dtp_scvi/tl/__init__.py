@@ -2,6 +2,7 @@
 
 from dtp_scvi.tl._cross_validate import cross_validate
 from dtp_scvi.tl._drug_response import drug_response
+from dtp_scvi.tl._enrichment import enrichment
 from dtp_scvi.tl._recalibrate import recalibrate
 from dtp_scvi.tl._score import score
 from dtp_scvi.tl._survival import survival
@@ -10,6 +11,7 @@ from dtp_scvi.tl._transfer_check import transfer_check
 __all__ = [
     "cross_validate",
     "drug_response",
+    "enrichment",
     "recalibrate",
     "score",
     "survival",
