@@ -26,7 +26,8 @@ _NAMES: Final = {
 _SEPARATORS: Final = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 COLUMNS: Final = ("source", "target", "weight", "original", "how", "candidates")
 
-Sets = Mapping[str, "Iterable[str]"] | Mapping[str, Mapping[str, float]] | pd.DataFrame
+# Name -> genes, or -> gene -> weight; or a table.
+Sets = Mapping[str, Any] | pd.DataFrame
 
 
 def read_network(

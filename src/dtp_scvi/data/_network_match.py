@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from dtp_scvi.data._align import align_genes
 from dtp_scvi.data._name_style import describe_style, style_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -96,12 +96,13 @@ def match_network(
     if not kept.size:
         msg = problem("genes in the data", "none", "Check the names and the background.")
         raise ValueError(msg)
-    alignment = align_genes(query[kept], targets, resolver=resolver)
+    ours = query[kept].tolist()
+    alignment = align_genes(ours, targets, resolver=resolver)
     if not alignment.observed.any():
         msg = problem(
             f"genes of the sets ({describe_style(targets)}: {shorten(targets)}) in the data",
-            f"none among {describe_style(query[kept])}: {shorten(query[kept])}",
-            style_hint(query[kept], targets),
+            f"none among {describe_style(ours)}: {shorten(ours)}",
+            style_hint(ours, targets),
         )
         raise ValueError(msg)
     label = query[kept].copy()
@@ -136,7 +137,7 @@ def _inside(
     return inside & named, len(alignment.missing)
 
 
-def _weights(net: pd.DataFrame, genes: Sequence[str]) -> tuple[sp.csc_matrix, pd.DataFrame]:
+def _weights(net: pd.DataFrame, genes: NDArray[Any]) -> tuple[sp.csc_matrix, pd.DataFrame]:
     column, sources = pd.factorize(net["source"])
     row = pd.Index(genes).get_indexer(net["target"])
     found, weight = row >= 0, net["weight"].to_numpy(dtype=np.float64)

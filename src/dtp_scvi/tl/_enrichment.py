@@ -17,7 +17,7 @@ from dtp_scvi._validate import check_positive_int
 from dtp_scvi.data import check_object, damaged_symbols, gene_names, match_network
 from dtp_scvi.tl._enrichment_expression import LogExpression, associate
 from dtp_scvi.tl._enrichment_input import GeneStatistic, check_kind, statistics_of
-from dtp_scvi.tl._enrichment_methods import EXTRA, check_method, run_method
+from dtp_scvi.tl._enrichment_methods import EXTRA, METHODS, check_method, run_method
 from dtp_scvi.tl._enrichment_net import (
     Net,
     background_genes,
@@ -144,7 +144,7 @@ def enrichment(
     >>> table[["source", "n_found", "p_permutation"]].values.tolist()[0]
     ['high', 20, 0.01]
     """
-    about = check_method(method)
+    check_method(method)
     check_kind(adata, statistic, score_key, donor_key)
     check_min_overlap(min_overlap)
     if n_permutations:
@@ -152,46 +152,61 @@ def enrichment(
     if method != "ora":
         require("decoupler", EXTRA)
     network = resolve_net(net, download=download)
-    genes = background_genes(background)
-    options = Options(method, genes, min_overlap, n_permutations, seed)
-    params: dict[str, Any] = {
-        "method": method,
-        "score": about.score,
-        "weights_used": about.weighted,
-        "background": "genes with a statistic" if genes is None else "genes given",
-        "min_overlap": min_overlap,
-        "n_permutations": n_permutations,
-        "seed": -1 if seed is None else seed,
-        "version": __version__,
-        "research_use": RESEARCH_USE,
-    }
-    if isinstance(adata, AnnData) and statistic is None and score_key is None:
+    options = Options(method, background_genes(background), min_overlap, n_permutations, seed)
+    params = _params(options)
+    if isinstance(adata, AnnData) and score_key is not None:
+        check_object(adata, view=True)
+        found = associate(
+            adata, score_key, donor_key=donor_key, layer=layer, scale=scale, min_cells=min_cells
+        )
+        params |= {"what": "association", "n_donors": found.n, "values": found.values}
+        each = [GeneStatistic(score_key, gene_names(adata, gene_key), found.rho, found)]
+        table = _each_statistic(each, network, options, params)
+    elif isinstance(adata, AnnData) and statistic is None:
         expression = LogExpression(adata, layer, scale)
+        params |= {"what": "rows", "values": expression.values, "n_permutations": 0}
         table, scores = _each_row(adata, expression, network, gene_key, options, params)
         adata.obsm[key_added] = scores
     else:
-        if isinstance(adata, AnnData) and score_key is not None:
-            check_object(adata, view=True)
-            keys = {"donor_key": donor_key, "layer": layer, "scale": scale}
-            found = associate(adata, score_key, min_cells=min_cells, **keys)
-            names = gene_names(adata, gene_key)
-            statistics = [GeneStatistic(score_key, names, found.rho, found)]
-            params |= {"what": "association", "n_donors": found.n, "values": found.values}
-        else:
-            statistics = statistics_of(adata, statistic, gene_key)
-            params["what"] = "statistic"
-        parts = [score_sets(each, network, options) for each in statistics]
-        table = pd.concat([part for part, _ in parts], ignore_index=True)
-        params["n_background"] = np.array([len(match.genes) for _, match in parts])
-        params["n_background_lacking"] = np.array([match.n_outside for _, match in parts])
+        params["what"] = "statistic"
+        each = statistics_of(adata, statistic, gene_key)
+        table = _each_statistic(each, network, options, params)
     _log(table, params)
     if not isinstance(adata, AnnData):
         table.attrs["params"] = params
         return table
     params["simulated"] = SIMULATION_KEY in adata.uns
-    params |= {"score_key": score_key or "", "donor_key": donor_key or "", "layer": layer or "X"}
+    params |= {"statistic": statistic or "", "score_key": score_key or ""}
+    params |= {"donor_key": donor_key or "", "layer": layer or "X"}
     adata.uns[key_added] = {"table": table.copy(), **not_matched(network), "params": params}
     return table
+
+
+def _params(options: Options) -> dict[str, Any]:
+    """What was done, in types that a file can hold."""
+    about = METHODS[options.method]
+    given = options.background is not None
+    return {
+        "method": options.method,
+        "score": about.score,
+        "weights_used": about.weighted,
+        "background": "genes given" if given else "genes with a statistic",
+        "min_overlap": options.min_overlap,
+        "n_permutations": options.n_permutations,
+        "seed": -1 if options.seed is None else options.seed,
+        "version": __version__,
+        "research_use": RESEARCH_USE,
+    }
+
+
+def _each_statistic(
+    statistics: list[GeneStatistic], net: pd.DataFrame, options: Options, params: dict[str, Any]
+) -> pd.DataFrame:
+    """Test the sets on every statistic, and write down the backgrounds."""
+    parts = [score_sets(each, net, options) for each in statistics]
+    params["n_background"] = np.array([len(match.genes) for _, match in parts])
+    params["n_background_lacking"] = np.array([match.n_outside for _, match in parts])
+    return pd.concat([part for part, _ in parts], ignore_index=True)
 
 
 def _each_row(
@@ -215,7 +230,6 @@ def _each_row(
         scores[rows], _ = run_method(options.method, (block @ match.collapse).toarray(), weights)
     if options.background is None:
         params["background"] = "all genes of adata"
-    params |= {"what": "rows", "values": expression.values, "n_permutations": 0}
     params["n_background"] = np.array([len(match.genes)])
     params["n_background_lacking"] = np.array([match.n_outside])
     columns = column_names(table["source"].iloc[kept])
