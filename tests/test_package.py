@@ -28,6 +28,7 @@ FIRST = {
 }
 NOT_ADATA_FIRST = {
     "cross_validate",  # takes the model class, then adata
+    "over_representation",  # takes a list of genes
 }
 
 

@@ -25,7 +25,9 @@ CROSS_VALIDATED = [
 DRUGS = ["drug_response", "drug_scatter", "drug_waterfall", "null_controls"]
 OTHERS = [
     "audit",
+    "enrichment",
     "scores",
+    "signatures",
     "fidelity",
     "history",
     "program_attention",
@@ -45,7 +47,9 @@ def figure(request, result, audited, scored, agreement, losses, attention):
     """Each plotting function with something to draw."""
     arguments = {
         "audit": (audited,),
+        "enrichment": (request.getfixturevalue("enriched"),),
         "scores": (scored, "state"),
+        "signatures": (request.getfixturevalue("compared"),),
         "fidelity": (agreement,),
         "history": (losses,),
         "program_attention": (attention,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ _SEPARATORS: Final = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 COLUMNS: Final = ("source", "target", "weight", "original", "how", "candidates")
 
 # Name -> genes, or -> gene -> weight; or a table.
-Sets = Mapping[str, Any] | pd.DataFrame
+Sets: TypeAlias = Mapping[str, Any] | pd.DataFrame
 
 
 def read_network(
@@ -176,8 +176,8 @@ def damaged_symbols(net: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> from dtp_scvi.data import as_network, damaged_symbols
-    >>> damaged_symbols(as_network({"A": ["CD34", "2-Sep", "1-Mar"]})).values.tolist()
-    [['A', '2-Sep', 'SEPTIN2', ''], ['A', '1-Mar', '', 'MARCHF1|MTARC1']]
+    >>> damaged_symbols(as_network({"A": ["CD34", "4-Sep", "1-Mar"]})).values.tolist()
+    [['A', '4-Sep', 'SEPTIN4', ''], ['A', '1-Mar', '', 'MARCHF1|MTARC1|RTL1']]
     """
     for column in COLUMNS:
         if column not in net:

@@ -85,14 +85,15 @@ def enrichment(
     >>> sets = {"high": [f"GENE{i}" for i in range(80, 100)], "any": list(attribution.index[::9])}
     >>> table = dtp.tl.enrichment(attribution, sets, n_permutations=99)
     >>> [text.get_text() for text in dtp.pl.enrichment(table).get_yticklabels()]
-    ['High (20/20)', 'Any (12/12)']
+    ['high (20/20)', 'any (12/12)']
     """
     check_positive_int(max_sets, "max_sets")
     check_range(fdr, "fdr", 0.0, 1.0)
-    params = {} if isinstance(data, pd.DataFrame) else stored(data, key, TOOL).get("params", {})
-    table = (
-        data if isinstance(data, pd.DataFrame) else entry(stored(data, key, TOOL), "table", TOOL)
-    )
+    if isinstance(data, pd.DataFrame):
+        table, params = data, data.attrs.get("params", {})
+    else:
+        result = stored(data, key, TOOL)
+        table, params = entry(result, "table", TOOL), entry(result, "params", TOOL)
     table = need_columns(table, _COLUMNS, f"what {TOOL} returned of a statistic or a score")
     rows = _contrast(table, contrast)
     test = _test(rows, test)
@@ -111,8 +112,8 @@ def enrichment(
     ax.grid(axis="y", color="#EEEEEE", linewidth=0.7, zorder=0)
     ax.set_axisbelow(True)
     shown = f"; {len(rows)} of {n_all} sets" if len(rows) < n_all else ""
-    method = f"{params['method']} " if "method" in params else ""
-    dress(ax, f"Enrichment score ({method}{rows['contrast'].iloc[0]}{shown})", "")
+    method = f" by {params['method']}" if "method" in params else ""
+    dress(ax, f"Enrichment of {rows['contrast'].iloc[0]}{method} (score{shown})", "")
     ax.tick_params(axis="y", length=0)
     _legend(ax, fdr, test)
     caution(ax, params, data)
@@ -180,8 +181,6 @@ def _labels(rows: pd.DataFrame) -> list[str]:
     labels = []
     for name, found, size in zip(names, rows["n_found"], rows["n_in_set"], strict=True):
         words = name[cut:].replace("_", " ")
-        words = words.lower() if words.isupper() and " " in words else words
-        words = words[:1].upper() + words[1:]
         words = words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…"
         labels.append(f"{words} ({int(found)}/{int(size)})")
     return labels

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pandas as pd
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import offset_copy
 
 from dtp_scvi._constants import SIGNATURE_COMPARISON_KEY
 from dtp_scvi._docs import docs
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _TOOL: Final = "dtp.tl.compare_signatures"
 _COLUMNS: Final = ("source", "n_donors", "rho", "low", "high", "q")
@@ -97,6 +100,7 @@ def signatures(
     ax.set_yticks(range(len(rows)), labels=rows["source"].astype(str).str.replace("_", " "))
     ax.set_ylim(len(rows) - 0.4, -1.2)
     ax.margins(x=0.06)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     shown = f"; {len(rows)} of {n_all}" if len(rows) < n_all else ""
     score = f" with {params['score_key']}" if "score_key" in params else " with the score"
     dress(ax, f"Rank correlation{score} (95 %{shown})", "")
@@ -137,7 +141,11 @@ def _legend(ax: Axes) -> None:
         Line2D([], [], marker=marker, color=color, markersize=5, label=label)
         for marker, color, label in kinds
     ]
-    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.22), "ncols": 2}
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": 2}
+    # Below the axis label, which is as high in every figure.
+    place["bbox_transform"] = offset_copy(
+        ax.transAxes, cast("Figure", ax.figure), y=-30, units="points"
+    )
     ax.legend(handles=handles, fontsize=SMALL, frameon=False, **place)
 
 

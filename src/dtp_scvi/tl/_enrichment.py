@@ -12,12 +12,11 @@ from dtp_scvi import __version__
 from dtp_scvi._constants import ENRICHMENT_KEY, RESEARCH_USE, SIMULATION_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import logger
-from dtp_scvi._optional import require
 from dtp_scvi._validate import check_positive_int
 from dtp_scvi.data import check_object, damaged_symbols, gene_names, match_network
 from dtp_scvi.tl._enrichment_expression import LogExpression, associate
 from dtp_scvi.tl._enrichment_input import GeneStatistic, check_kind, statistics_of
-from dtp_scvi.tl._enrichment_methods import EXTRA, METHODS, check_method, run_method
+from dtp_scvi.tl._enrichment_methods import METHODS, check_method, decoupler, run_method
 from dtp_scvi.tl._enrichment_net import (
     Net,
     background_genes,
@@ -150,7 +149,7 @@ def enrichment(
     if n_permutations:
         check_positive_int(n_permutations, "n_permutations")
     if method != "ora":
-        require("decoupler", EXTRA)
+        decoupler()
     network = resolve_net(net, download=download)
     options = Options(method, background_genes(background), min_overlap, n_permutations, seed)
     params = _params(options)

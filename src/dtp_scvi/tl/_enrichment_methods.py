@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import matplotlib as mpl
 import numpy as np
 
 from dtp_scvi._optional import require
@@ -54,6 +55,12 @@ METHODS: Final = {
 }
 
 
+def decoupler() -> Any:
+    """Import decoupler, and leave the plotting defaults as they were."""
+    with mpl.rc_context():  # legendkit, which decoupler imports, sets those of legends
+        return require("decoupler", EXTRA)
+
+
 def check_method(method: str) -> Method:
     """Return what is known of a method, or say which name was probably meant."""
     if method not in METHODS:
@@ -89,7 +96,7 @@ def run_method(
     if method == "ora":
         scores, p = _top_genes(rows, weights)
     else:
-        function: Any = getattr(require("decoupler", EXTRA).mt, method).func
+        function: Any = getattr(decoupler().mt, method).func
         # A constant row has no spread to divide by; it is set to NaN below.
         with np.errstate(divide="ignore", invalid="ignore"):
             scores, p = _call(method, function, rows, weights)

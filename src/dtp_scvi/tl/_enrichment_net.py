@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pandas as pd
 
-from dtp_scvi._optional import require
 from dtp_scvi._validate import check_positive_int, near_matches, problem, shorten
 from dtp_scvi.data import as_network, read_network
-from dtp_scvi.tl._enrichment_methods import EXTRA
+from dtp_scvi.tl._enrichment_methods import decoupler
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 # What decoupler fetches: from OmniPath, and CollecTRI from Zenodo.
 _REMOTE: Final = ("hallmark", "progeny", "collectri", "dorothea")
 
-Net = str | Path | pd.DataFrame | Mapping[str, Any]
+Net: TypeAlias = str | Path | pd.DataFrame | Mapping[str, Any]
 
 
 def resolve_net(net: Net, *, download: bool) -> pd.DataFrame:
@@ -45,7 +44,7 @@ def resolve_net(net: Net, *, download: bool) -> pd.DataFrame:
             "a local GMT, CSV or TSV file.",
         )
         raise ValueError(msg)
-    return as_network(getattr(require("decoupler", EXTRA).op, name)())
+    return as_network(getattr(decoupler().op, name)())
 
 
 def background_genes(background: object | None) -> list[str] | None:
