@@ -176,8 +176,8 @@ def _area(share: Any) -> Any:
 def _labels(rows: pd.DataFrame) -> list[str]:
     """Names without a first word that all of them have, and how many genes were found."""
     names = rows["source"].astype(str).tolist()
-    first = {name.split("_")[0] + "_" for name in names}
-    cut = len(first.pop()) if len(first) == 1 and all("_" in name for name in names) else 0
+    first = {name[: name.find("_") + 1] for name in names}
+    cut = len(first.pop()) if len(names) > 1 and len(first) == 1 else 0
     labels = []
     for name, found, size in zip(names, rows["n_found"], rows["n_in_set"], strict=True):
         words = name[cut:].replace("_", " ")

@@ -13,7 +13,7 @@ from dtp_scvi._constants import ENRICHMENT_KEY, RESEARCH_USE, SIMULATION_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import logger
 from dtp_scvi._validate import check_positive_int
-from dtp_scvi.data import check_object, damaged_symbols, gene_names, match_network
+from dtp_scvi.data import check_object, gene_names, match_network
 from dtp_scvi.tl._enrichment_expression import LogExpression, associate
 from dtp_scvi.tl._enrichment_input import GeneStatistic, check_kind, statistics_of
 from dtp_scvi.tl._enrichment_methods import METHODS, check_method, decoupler, run_method
@@ -21,6 +21,8 @@ from dtp_scvi.tl._enrichment_net import (
     Net,
     background_genes,
     check_min_overlap,
+    column_names,
+    not_matched,
     resolve_net,
     why_untested,
 )
@@ -121,8 +123,8 @@ def enrichment(
 
     Of row scores the columns are ``source``, the counts, ``tested`` and ``reason``, and
     ``adata.obsm[key_added]`` holds the scores (float64, NaN for a row without variation). With an
-    AnnData, ``adata.uns[key_added]`` keeps ``table``, ``not_matched`` (names of the sets that no
-    symbol explains), ``damaged`` (by a spreadsheet) and ``params``, with the size and source of
+    AnnData, ``adata.uns[key_added]`` keeps ``table``, ``not_matched`` (names of the sets that
+    neither a symbol nor the data explain), ``damaged`` (by a spreadsheet) and ``params``, with the size and source of
     the background; with a table, ``attrs["params"]`` of the result does.
 
     Raises
@@ -177,7 +179,8 @@ def enrichment(
     params["simulated"] = SIMULATION_KEY in adata.uns
     params |= {"statistic": statistic or "", "score_key": score_key or ""}
     params |= {"donor_key": donor_key or "", "layer": layer or "X"}
-    adata.uns[key_added] = {"table": table.copy(), **not_matched(network), "params": params}
+    listed = not_matched(network, gene_names(adata, gene_key))
+    adata.uns[key_added] = {"table": table.copy(), **listed, "params": params}
     return table
 
 
@@ -233,19 +236,6 @@ def _each_row(
     params["n_background_lacking"] = np.array([match.n_outside])
     columns = column_names(table["source"].iloc[kept])
     return table, pd.DataFrame(scores, index=adata.obs_names, columns=columns)
-
-
-def column_names(sources: pd.Series[Any]) -> list[str]:
-    """Names of sets that a file can hold: HDF5 reads a slash as a folder."""
-    return [str(source).replace("/", "_") for source in sources]
-
-
-def not_matched(net: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Names of the network that no symbol explains, and those that a spreadsheet damaged."""
-    rows = net[net["how"].isin(("unmatched", "ambiguous"))]
-    columns = ["source", "original", "how", "candidates"]
-    table = rows[columns].reset_index(drop=True)
-    return {"not_matched": table, "damaged": damaged_symbols(net)}
 
 
 def _log(table: pd.DataFrame, params: dict[str, Any]) -> None:

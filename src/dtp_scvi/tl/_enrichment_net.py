@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import pandas as pd
 
 from dtp_scvi._validate import check_positive_int, near_matches, problem, shorten
-from dtp_scvi.data import as_network, read_network
+from dtp_scvi.data import align_genes, as_network, damaged_symbols, read_network
 from dtp_scvi.tl._enrichment_methods import decoupler
 
 if TYPE_CHECKING:
@@ -96,3 +96,20 @@ def why_untested(table: pd.DataFrame, min_overlap: int) -> NDArray[np.object_]:
         msg = problem(f"a set with {min_overlap} genes in the background", f"none ({shown})", todo)
         raise ValueError(msg)
     return found
+
+
+def column_names(sources: Iterable[object]) -> list[str]:
+    """Names of sets that a file can hold: HDF5 reads a slash as a folder."""
+    return [str(source).replace("/", "_") for source in sources]
+
+
+def not_matched(net: pd.DataFrame, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Names of the network that no symbol and no gene explains, and those that were damaged."""
+    rows = net[net["how"].isin(("unmatched", "ambiguous"))]
+    if len(rows):
+        rows = rows[rows["target"].isin(align_genes(names, rows["target"].unique()).missing)]
+    columns = ["source", "original", "how", "candidates"]
+    return {
+        "not_matched": rows[columns].reset_index(drop=True),
+        "damaged": damaged_symbols(net),
+    }

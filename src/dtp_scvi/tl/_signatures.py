@@ -13,10 +13,9 @@ from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
 from dtp_scvi._validate import check_one_of, check_range, problem, shorten
 from dtp_scvi.data import GeneAlignment, align_genes, check_object, gene_names, match_network
-from dtp_scvi.tl._enrichment import column_names, not_matched
 from dtp_scvi.tl._enrichment_expression import LogExpression
 from dtp_scvi.tl._enrichment_methods import run_method
-from dtp_scvi.tl._enrichment_net import Net, resolve_net
+from dtp_scvi.tl._enrichment_net import Net, column_names, not_matched, resolve_net
 from dtp_scvi.train import LSC17_WEIGHTS
 
 if TYPE_CHECKING:
@@ -128,7 +127,8 @@ def signatures(
         "version": __version__,
         "research_use": RESEARCH_USE,
     }
-    adata.uns[key_added] = {"table": table.copy(), **not_matched(network), "params": params}
+    listed = not_matched(network, names)
+    adata.uns[key_added] = {"table": table.copy(), **listed, "params": params}
     return table
 
 
