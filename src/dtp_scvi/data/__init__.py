@@ -11,7 +11,8 @@ from dtp_scvi.data._gmt import read_gmt
 from dtp_scvi.data._headers import GENE_HEADERS, are_headers, header_word
 from dtp_scvi.data._holdout import holdout_groups
 from dtp_scvi.data._lists import nuisance_genes
-from dtp_scvi.data._network import as_network, damaged_symbols, read_network
+from dtp_scvi.data._network import as_network, read_network
+from dtp_scvi.data._network_damaged import damaged_symbols
 from dtp_scvi.data._network_match import NetworkMatch, match_network
 from dtp_scvi.data._programs import coexpression_programs
 from dtp_scvi.data._scale import ScaleReport, detect_scale, resolve_scale

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 import pandas as pd
 
-from dtp_scvi._logging import warn
 from dtp_scvi._validate import check_file, near_matches, problem, shorten
 from dtp_scvi.data._gmt import parse_gmt
+from dtp_scvi.data._network_damaged import COLUMNS, warn_damaged
 from dtp_scvi.data._symbols import SymbolResolver
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _NAMES: Final = {
     "weight": ("weight", "coefficient", "coef", "mor"),
 }
 _SEPARATORS: Final = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-COLUMNS: Final = ("source", "target", "weight", "original", "how", "candidates")
 
 # Name -> genes, or -> gene -> weight; or a table.
 Sets: TypeAlias = Mapping[str, Any] | pd.DataFrame
@@ -149,65 +148,8 @@ def as_network(
     table["candidates"] = np.where(several, resolved["candidates"].map("|".join), "")
     net = _merge(table[list(COLUMNS)])
     if not (isinstance(sets, pd.DataFrame) and "original" in sets):
-        _warn_damaged(net)
+        warn_damaged(net)
     return net
-
-
-def damaged_symbols(net: pd.DataFrame) -> pd.DataFrame:
-    """
-    List the symbols of a network that a spreadsheet turned into dates or numbers.
-
-    Parameters
-    ----------
-    net
-        What :func:`read_network` or :func:`as_network` returned.
-
-    Returns
-    -------
-    One row each: ``source`` (set), ``original`` (the name as found), ``symbol`` (the gene it
-    stands for where only one can be meant, otherwise an empty string) and ``candidates``.
-    Day numbers are counted from 1900; workbooks that count from 1904 give other dates.
-
-    Raises
-    ------
-    KeyError
-        When the table has no such columns.
-
-    Examples
-    --------
-    >>> from dtp_scvi.data import as_network, damaged_symbols
-    >>> damaged_symbols(as_network({"A": ["CD34", "4-Sep", "1-Mar"]})).values.tolist()
-    [['A', '4-Sep', 'SEPTIN4', ''], ['A', '1-Mar', '', 'MARCHF1|MTARC1|RTL1']]
-    """
-    for column in COLUMNS:
-        if column not in net:
-            todo = "Pass the result of data.read_network or data.as_network."
-            msg = problem(f"a network with the column {column!r}", shorten(net.columns), todo)
-            raise KeyError(msg)
-    rows = net[net["how"] == "spreadsheet"]
-    symbol = rows["target"].where(rows["target"] != rows["original"], "")
-    columns = {"source": rows["source"], "original": rows["original"], "symbol": symbol}
-    return pd.DataFrame({**columns, "candidates": rows["candidates"]}).reset_index(drop=True)
-
-
-def _warn_damaged(net: pd.DataFrame) -> None:
-    """Warn of damaged symbols by name, with the set they are in and the gene they stand for."""
-    damaged = damaged_symbols(net)
-    if damaged.empty:
-        return
-    shown = shorten(
-        (
-            f"{row.original} in {row.source} ({row.symbol or row.candidates or 'unknown'})"
-            for row in damaged.itertuples()
-        ),
-        8,
-    )
-    n_taken = int((damaged["symbol"] != "").sum())
-    warn(
-        f"{len(damaged):,} symbols were turned into dates or numbers by a spreadsheet: {shown}. "
-        f"{n_taken:,} can only be one gene and are taken for it, the others match nothing; "
-        "data.damaged_symbols lists all. Take the symbols from the original source."
-    )
 
 
 def _read_table(path: Path, separator: str) -> pd.DataFrame:

@@ -46,7 +46,7 @@ def over_representation(
     >>> from dtp_scvi import stats
     >>> log_odds, p = stats.over_representation(5, 5, 10, 100)
     >>> log_odds.round(3), p.round(7)
-    (np.float64(5.112), np.float64(3.3e-06))
+    (np.float64(5.198), np.float64(3.3e-06))
     """
     hits, in_set, listed, total = np.broadcast_arrays(
         *(np.asarray(part, dtype=np.int64) for part in (n_hits, n_set, n_list, n_background))

@@ -115,6 +115,7 @@ def signatures(
     if kept.any():
         score = {"weighted_sum": _sum, "mean_zscore": _zscore, "ulm": _ulm}[method]
         scores.loc[:, table["scored"].to_numpy()] = score(expression, names, network[kept])
+    _note_constant(table, scores)
     table["missing"] = _missing(network, names, table["source"])
     adata.obsm[key_added] = scores
     params: dict[str, Any] = {
@@ -146,6 +147,15 @@ def _reasons(table: pd.DataFrame, min_coverage: float) -> list[str]:
             f"{min_coverage:.0%} of their genes were found: {shorten(low_names)}."
         )
     return found
+
+
+def _note_constant(table: pd.DataFrame, scores: pd.DataFrame) -> None:
+    """Say of signatures without any value, though their genes were found, why that is."""
+    none = table["scored"].to_numpy() & scores.isna().all(axis=0).to_numpy()
+    if none.any():
+        table.loc[none, ["scored", "reason"]] = [False, "none of its genes varies over these rows"]
+        named = shorten(table.loc[none, "source"])
+        warn(f"{none.sum():,} signatures have no gene that varies over these rows: {named}.")
 
 
 def _missing(net: pd.DataFrame, names: NDArray[np.object_], sources: pd.Series[Any]) -> list[str]:

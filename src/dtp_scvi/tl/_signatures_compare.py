@@ -47,7 +47,9 @@ def compare_signatures(
     key_added: str = SIGNATURE_COMPARISON_KEY,
 ) -> pd.DataFrame:
     """
-    Correlate a score with each signature: is it one of them under another name?
+    Correlate a score with each signature, alone and given the others.
+
+    The question is whether the score is a known signature under another name.
 
     Parameters
     ----------

@@ -63,7 +63,10 @@ def test_mean_zscore_is_the_mean_of_zscores():
 def test_a_gene_that_does_not_vary_has_no_zscore():
     adata = make()
     adata.X[:, 0] = 0.0
-    tl.signatures(adata, {"A": GENES[:3], "none": [GENES[0]]}, method="mean_zscore")
+    with pytest.warns(UserWarning, match="1 signatures have no gene that varies .*: none"):
+        table = tl.signatures(adata, {"A": GENES[:3], "none": [GENES[0]]}, method="mean_zscore")
+    assert table["scored"].tolist() == [True, False]
+    assert table["reason"].tolist() == ["", "none of its genes varies over these rows"]
     z = log_of(adata)[GENES[1:3]].apply(zscore).mean(axis=1)
     assert adata.obsm["dtp_signatures"]["A"].to_numpy() == pytest.approx(z, abs=1e-4)
     assert adata.obsm["dtp_signatures"]["none"].isna().all()
@@ -117,6 +120,18 @@ def test_order_and_storage_do_not_matter(genes, rows):
     tl.signatures(other, SETS, method="mean_zscore")
     expected = adata.obsm["dtp_signatures"].iloc[rows]
     pd.testing.assert_frame_equal(other.obsm["dtp_signatures"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_backed_object_is_read_in_blocks(tmp_path):
+    adata = make()
+    adata.X = sp.csr_matrix(adata.X)
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    backed = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    for method in ("weighted_sum", "mean_zscore", "ulm"):
+        tl.signatures(adata, SETS, method=method)
+        tl.signatures(backed, SETS, method=method)
+        pd.testing.assert_frame_equal(backed.obsm["dtp_signatures"], adata.obsm["dtp_signatures"])
+    backed.file.close()
 
 
 def test_logarithms_are_not_normalised_again():
