@@ -26,6 +26,13 @@ SURVIVAL_KEY: Final = "dtp_survival"
 # Written by tl.drug_response.
 DRUG_RESPONSE_KEY: Final = "dtp_drug_response"
 
+# Written by tl.enrichment.
+ENRICHMENT_KEY: Final = "dtp_enrichment"
+
+# Written by tl.signatures and tl.compare_signatures.
+SIGNATURES_KEY: Final = "dtp_signatures"
+SIGNATURE_COMPARISON_KEY: Final = "dtp_signature_comparison"
+
 # Written by an evaluation of a student against its teacher.
 FIDELITY_KEY: Final = "dtp_fidelity"
 
@@ -54,6 +61,9 @@ COUNTS_LAYER: Final = "counts"
 
 # The library size of the model scale: log1p(TARGET_SUM * x / total).
 TARGET_SUM: Final = 1e4
+
+# With four donors no rank correlation reaches p < 0.05: 2 of 4! orders give 0.083.
+FEWEST_DONORS: Final = 5
 
 # Quantiles and moments of fewer rows would be single rows.
 FEWEST_ROWS: Final = 20

@@ -246,3 +246,41 @@ def screened() -> pd.DataFrame:
         n_boot=50,
         n_permutations=50,
     )
+
+
+@pytest.fixture
+def enriched() -> pd.DataFrame:
+    """What ``tl.enrichment`` returns of one statistic: three sets tested, one too small."""
+    return pd.DataFrame(
+        {
+            "contrast": "attribution",
+            "source": ["SET_UP", "SET_FLAT", "SET_DOWN", "SET_SMALL"],
+            "score": [6.0, 0.5, -3.0, np.nan],
+            "q": [1e-6, 0.9, 0.02, np.nan],
+            "q_permutation": [0.003, 0.7, 0.05, np.nan],
+            "q_donors": np.nan,
+            "n_in_set": [40, 30, 20, 10],
+            "n_found": [40, 15, 5, 1],
+            "share_found": [1.0, 0.5, 0.25, 0.1],
+            "tested": [True, True, True, False],
+        }
+    )
+
+
+@pytest.fixture
+def compared() -> pd.DataFrame:
+    """What ``tl.compare_signatures`` returns; one signature was not scored."""
+    return pd.DataFrame(
+        {
+            "source": ["lsc17", "plsc_6", "quiescence"],
+            "n_donors": [40, 40, 0],
+            "rho": [0.5, -0.1, np.nan],
+            "low": [0.3, -0.3, np.nan],
+            "high": [0.7, 0.2, np.nan],
+            "q": [0.001, 0.6, np.nan],
+            "partial_rho": [0.2, -0.05, np.nan],
+            "partial_low": [-0.1, -0.3, np.nan],
+            "partial_high": [0.5, 0.2, np.nan],
+            "partial_q": [0.3, 0.8, np.nan],
+        }
+    )

@@ -26,7 +26,9 @@ DRUGS = ["drug_response", "drug_scatter", "drug_waterfall", "null_controls"]
 OTHERS = [
     "audit",
     "essentiality",
+    "enrichment",
     "scores",
+    "signatures",
     "fidelity",
     "history",
     "program_attention",
@@ -46,8 +48,10 @@ def figure(request, result, audited, scored, agreement, losses, attention):
     """Each plotting function with something to draw."""
     arguments = {
         "audit": (audited,),
+        "enrichment": (request.getfixturevalue("enriched"),),
         "scores": (scored, "state"),
         "essentiality": (request.getfixturevalue("screened"),),
+        "signatures": (request.getfixturevalue("compared"),),
         "fidelity": (agreement,),
         "history": (losses,),
         "program_attention": (attention,),

@@ -11,6 +11,9 @@ from dtp_scvi.data._gmt import read_gmt
 from dtp_scvi.data._headers import GENE_HEADERS, are_headers, header_word
 from dtp_scvi.data._holdout import holdout_groups
 from dtp_scvi.data._lists import nuisance_genes
+from dtp_scvi.data._network import as_network, read_network
+from dtp_scvi.data._network_damaged import damaged_symbols
+from dtp_scvi.data._network_match import NetworkMatch, match_network
 from dtp_scvi.data._programs import coexpression_programs
 from dtp_scvi.data._scale import ScaleReport, detect_scale, resolve_scale
 from dtp_scvi.data._scale_kinds import LINEARISE, Scale, linearise, scale_kind
@@ -23,14 +26,17 @@ __all__ = [
     "N_READERS",
     "Block",
     "GeneAlignment",
+    "NetworkMatch",
     "Scale",
     "ScaleReport",
     "SymbolResolver",
     "align_genes",
     "are_headers",
+    "as_network",
     "check_matrix",
     "check_object",
     "coexpression_programs",
+    "damaged_symbols",
     "detect_scale",
     "draw_rows",
     "feasible_folds",
@@ -42,8 +48,10 @@ __all__ = [
     "iter_blocks",
     "leave_one_group_out",
     "linearise",
+    "match_network",
     "nuisance_genes",
     "read_gmt",
+    "read_network",
     "resolve_scale",
     "scale_kind",
 ]

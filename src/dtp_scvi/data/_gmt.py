@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 from dtp_scvi._logging import warn
@@ -16,7 +17,7 @@ def read_gmt(path: str | Path) -> dict[str, list[str]]:
     Parameters
     ----------
     path
-        A local ``.gmt`` file.
+        A local ``.gmt`` file, or a gzipped one.
 
     Returns
     -------
@@ -25,7 +26,8 @@ def read_gmt(path: str | Path) -> dict[str, list[str]]:
     Raises
     ------
     ValueError
-        For a line without a gene, a set name that repeats, and a file without sets.
+        For a line without a gene, a set name that repeats, a file without sets, and one that is
+        no text.
 
     Warns
     -----
@@ -44,25 +46,42 @@ def read_gmt(path: str | Path) -> dict[str, list[str]]:
     {'LSC': ['CD34', 'GPR56']}
     """
     path = Path(path)
+    sets = parse_gmt(path)
+    _warn_damaged(sets, path)
+    return sets
+
+
+def parse_gmt(path: Path) -> dict[str, list[str]]:
+    """Return the sets of a GMT file as they are: :func:`read_gmt` without its warning."""
     sets: dict[str, list[str]] = {}
-    with path.open(encoding="utf-8-sig") as handle:
-        for number, line in enumerate(handle, start=1):
-            if not line.strip():
-                continue
-            name, genes = _parse(line, f"{path.name}, line {number}")
-            if name in sets:
-                msg = problem(
-                    "set names that differ",
-                    f"{name!r} again in {path.name}, line {number}",
-                    "Rename one of them.",
-                )
-                raise ValueError(msg)
-            sets[name] = genes
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        name, genes = _parse(line, f"{path.name}, line {number}")
+        if name in sets:
+            msg = problem(
+                "set names that differ",
+                f"{name!r} again in {path.name}, line {number}",
+                "Rename one of them.",
+            )
+            raise ValueError(msg)
+        sets[name] = genes
     if not sets:
         msg = problem(f"gene sets in {path.name}", "none", "Check that the file is complete.")
         raise ValueError(msg)
-    _warn_damaged(sets, path)
     return sets
+
+
+def _lines(path: Path) -> list[str]:
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig") as handle:
+            return handle.readlines()
+    except (UnicodeDecodeError, gzip.BadGzipFile) as error:
+        msg = problem(
+            f"{path.name} to be a GMT file, which is text", str(error), "Check what it holds."
+        )
+        raise ValueError(msg) from error
 
 
 def _parse(line: str, where: str) -> tuple[str, list[str]]:

@@ -7,6 +7,7 @@ from dtp_scvi.pl._coverage import coverage
 from dtp_scvi.pl._decision_curve import decision_curve
 from dtp_scvi.pl._drug_patients import drug_scatter, drug_waterfall
 from dtp_scvi.pl._drug_response import drug_response
+from dtp_scvi.pl._enrichment import enrichment
 from dtp_scvi.pl._essentiality import essentiality
 from dtp_scvi.pl._fidelity import fidelity
 from dtp_scvi.pl._history import history
@@ -15,6 +16,7 @@ from dtp_scvi.pl._pr import pr
 from dtp_scvi.pl._program_attention import program_attention
 from dtp_scvi.pl._roc import roc
 from dtp_scvi.pl._scores import scores
+from dtp_scvi.pl._signatures import signatures
 from dtp_scvi.pl._survival import survival
 from dtp_scvi.pl._threshold_sweep import threshold_sweep
 from dtp_scvi.pl._threshold_transfer import threshold_transfer
@@ -29,6 +31,7 @@ __all__ = [
     "drug_response",
     "drug_scatter",
     "drug_waterfall",
+    "enrichment",
     "essentiality",
     "fidelity",
     "history",
@@ -37,6 +40,7 @@ __all__ = [
     "program_attention",
     "roc",
     "scores",
+    "signatures",
     "survival",
     "threshold_sweep",
     "threshold_transfer",

@@ -37,6 +37,7 @@ from dtp_scvi.stats._metrics import (
     classification_metrics,
 )
 from dtp_scvi.stats._mixed_model import MixedModel, mixed_model
+from dtp_scvi.stats._over_representation import over_representation
 from dtp_scvi.stats._random_effects import RandomEffects, random_effects
 from dtp_scvi.stats._rank_correlation import (
     RankCorrelation,
@@ -124,6 +125,7 @@ __all__ = [
     "median_follow_up",
     "mixed_model",
     "other_drugs_rank",
+    "over_representation",
     "partial_rank_correlation",
     "pooled_rank_correlation",
     "pr_table",

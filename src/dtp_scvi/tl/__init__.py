@@ -2,18 +2,26 @@
 
 from dtp_scvi.tl._cross_validate import cross_validate
 from dtp_scvi.tl._drug_response import drug_response
+from dtp_scvi.tl._enrichment import enrichment
 from dtp_scvi.tl._essentiality import essentiality
+from dtp_scvi.tl._over_representation import over_representation
 from dtp_scvi.tl._recalibrate import recalibrate
 from dtp_scvi.tl._score import score
+from dtp_scvi.tl._signatures import signatures
+from dtp_scvi.tl._signatures_compare import compare_signatures
 from dtp_scvi.tl._survival import survival
 from dtp_scvi.tl._transfer_check import transfer_check
 
 __all__ = [
+    "compare_signatures",
     "cross_validate",
     "drug_response",
+    "enrichment",
     "essentiality",
+    "over_representation",
     "recalibrate",
     "score",
+    "signatures",
     "survival",
     "transfer_check",
 ]

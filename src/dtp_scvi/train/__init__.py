@@ -3,6 +3,7 @@
 from dtp_scvi.train._augment import mix_rows
 from dtp_scvi.train._axes import Axes, principal_axes
 from dtp_scvi.train._baseline_fitted import FittedBaseline
+from dtp_scvi.train._baseline_scores import LSC17_WEIGHTS
 from dtp_scvi.train._baselines import BASELINES, fit_baseline, usable_baselines
 from dtp_scvi.train._batches import Rows, SparseBatches
 from dtp_scvi.train._imitate import LinearStart, ridge_start
@@ -21,6 +22,7 @@ from dtp_scvi.train._run import Trainable, run_plan
 
 __all__ = [
     "BASELINES",
+    "LSC17_WEIGHTS",
     "Axes",
     "DistillPlan",
     "FittedBaseline",
