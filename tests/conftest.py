@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Idle threads of small operations spin: on busy cores a test then takes twenty times as long.
+# Set another number to test with more.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
