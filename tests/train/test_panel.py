@@ -81,7 +81,7 @@ def test_attributions_are_integrated_gradients(module, rows):
     total = np.full(6, TOTAL)
     expected, _x = dense_gradients(module, rows, output)
     found = row_attributions(module, sparse_batch(rows, total, "linear"), output).numpy()
-    np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, atol=0.005 * np.abs(expected).max())
     assert np.abs(expected).max() > 0.1
     mean = gene_attributions(module, rows, total, "linear", output, batch_size=4)
     np.testing.assert_allclose(mean, np.abs(found).mean(axis=0), rtol=1e-4)
