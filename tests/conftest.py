@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Idle threads of small operations spin: on busy cores a test then takes twenty times as long.
+# Numba, called by scanpy, raises the number of torch's threads too. Set others to test with more.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt

@@ -74,22 +74,15 @@ def test_import_is_light():
     assert min(float(seconds) for seconds, *_ in answers) < 0.3
 
 
-@pytest.mark.parametrize("name", ["data", "stats", "datasets", "pp"])
-def test_lower_layers_load_neither_torch_nor_scvi(name):
+def test_lower_layers_load_neither_torch_nor_scvi():
     code = (
-        f"import sys, dtp_scvi; dtp_scvi.{name}.__all__; "
-        "print(*[name for name in ('torch', 'scvi', 'lightning') if name in sys.modules])"
+        "import sys, dtp_scvi\n"
+        "for name in ('data', 'stats', 'datasets', 'pp'):\n"
+        "    getattr(dtp_scvi, name).__all__\n"
+        "    print(name, *[n for n in ('torch', 'scvi', 'lightning') if n in sys.modules])\n"
     )
-    assert run_python(code) == ""
-
-
-def test_model_classes_are_at_the_top():
-    code = (
-        "from dtp_scvi import DTPStudent, DTPTransformer; "
-        "import dtp_scvi as dtp; "
-        "print(DTPTransformer is dtp.model.DTPTransformer, DTPStudent is dtp.model.DTPStudent)"
-    )
-    assert run_python(code) == "True True"
+    # What one folder loads stays for the next, so the first line that is longer names it.
+    assert run_python(code).splitlines() == ["data", "stats", "datasets", "pp"]
 
 
 def test_lazy_names_are_listed_and_real():

@@ -100,4 +100,25 @@ accelerator
     ax="""\
 ax
     Axes to draw on; a new figure is made without it.""",
+    cv_result="""\
+data
+    AnnData that ``dtp.tl.cross_validate`` wrote to, or its stored result.""",
+    drug_result="""\
+data
+    AnnData that ``dtp.tl.drug_response`` wrote to, or its stored result.""",
+    uns_key="""\
+key
+    The entry of ``uns`` to draw.""",
+    models="""\
+models
+    Names of the models to draw; default all.""",
+    labels="""\
+labels
+    True for the positive class, one value per row.""",
+    probabilities="""\
+probabilities
+    Values in [0, 1].""",
+    sample_weight="""\
+sample_weight
+    Non-negative weights, one per row.""",
 )

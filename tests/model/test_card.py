@@ -64,7 +64,7 @@ def test_nothing_is_claimed_without_an_evaluation(teacher):
     assert performance["text"] == ""
 
 
-def test_an_adopted_evaluation_stands_beside_its_baselines(evaluated):
+def test_an_adopted_evaluation_stands_beside_its_baselines(evaluated, tmp_path):
     adata, model = evaluated
     model.adopt(adata.uns["dtp_cv"])
     card = model.card_
@@ -77,9 +77,9 @@ def test_an_adopted_evaluation_stands_beside_its_baselines(evaluated):
     assert not any("not audited" in limit for limit in card.limits)
     assert not any("No evaluation" in limit for limit in card.limits)
     # Training anew leaves the old evaluation behind.
-    again = DTPTransformer(adata, n_programs=8, d_model=16)
-    again.train(max_epochs=1, verbose=False)
-    again.adopt(adata.uns["dtp_cv"])
+    model.save(tmp_path / "m")
+    again = DTPTransformer.load(tmp_path / "m", adata.copy())
+    assert again.card_.evaluation == card.evaluation != {}
     again.train(max_epochs=1, verbose=False)
     assert again.card_.evaluation == {}
 

@@ -198,6 +198,7 @@ def test_a_stored_cross_validation_and_its_file_say_the_same(donor_key, tmp_path
         model_kwargs=small,
         train_kwargs={"max_epochs": 1},
         threshold_rule="f1",
+        audit=False,
         n_boot=10,
         seed=5,
         verbose=False,

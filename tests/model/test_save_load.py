@@ -76,11 +76,17 @@ def test_a_loaded_model_saves_itself_unchanged(model, query, tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_a_fresh_process_gives_the_same_scores(student, query, tmp_path):
+def test_a_fresh_process_has_the_classes_at_the_top_and_gives_the_same_scores(
+    student, query, tmp_path
+):
     student.save(tmp_path / "m")
     query.write_h5ad(tmp_path / "query.h5ad")
     code = (
+        # Before anything else has loaded the model folder.
+        "from dtp_scvi import DTPStudent, DTPTransformer\n"
         "import sys, anndata, dtp_scvi\n"
+        "assert DTPStudent is dtp_scvi.model.DTPStudent\n"
+        "assert DTPTransformer is dtp_scvi.model.DTPTransformer\n"
         "model = dtp_scvi.model.load_model(sys.argv[1])\n"
         "found = model.predict_logits(anndata.read_h5ad(sys.argv[2]))\n"
         "found.to_csv(sys.argv[3])\n"

@@ -32,6 +32,12 @@ def quick_teacher(adata, **kwargs):
     return model
 
 
+@pytest.fixture(scope="module")
+def plain_teacher(made):
+    """Trained once on all rows; distilling leaves it as it is."""
+    return quick_teacher(prepared(made.copy()))
+
+
 def test_panel(student, teacher, cells):
     panel = student.panel_
     assert list(panel.columns) == ["gene", "importance", "frequency"]
@@ -46,10 +52,8 @@ def test_panel(student, teacher, cells):
     assert teacher.id_ == student.teacher_id_
 
 
-def test_nuisance_genes_stay_out_unless_asked_for(made):
-    adata = made.copy()
-    teacher = quick_teacher(prepared(adata))
-    weights = pd.Series(teacher.importance_, index=teacher.genes_).sort_values()[::-1]
+def test_nuisance_genes_stay_out_unless_asked_for(made, plain_teacher):
+    weights = pd.Series(plain_teacher.importance_, index=plain_teacher.genes_).sort_values()[::-1]
     names = {weights.index[0]: "RPL13", weights.index[1]: "MT-ND1", weights.index[2]: "XIST"}
     renamed = made.copy()
     taken = [name for name in names.values() if name in renamed.var_names]
@@ -86,12 +90,11 @@ def test_only_training_rows_choose_the_panel(made):
     assert panels[0][1] == panels[1][1]
 
 
-def test_too_many_genes(made):
-    teacher = quick_teacher(prepared(made.copy()))
+def test_too_many_genes(plain_teacher):
     with pytest.raises(ValueError, match=r"`n_genes` in \[1, 200\]"):
-        teacher.distill(n_genes=201)
+        plain_teacher.distill(n_genes=201)
     with pytest.raises(ValueError, match=r"at least n_genes=200 genes that may enter"):
-        teacher.distill(n_genes=200, **QUICK)
+        plain_teacher.distill(n_genes=200, **QUICK)
 
 
 @pytest.mark.parametrize(
@@ -129,22 +132,26 @@ def test_the_student_ranks_new_cells_as_its_teacher_does(student, teacher, query
     assert student.threshold_ == teacher.threshold_
 
 
-def test_one_seed_gives_one_student(teacher):
-    first, second = (teacher.distill(n_genes=40, seed=3, **QUICK) for _ in range(2))
-    assert first.id_ == second.id_
-    other = teacher.distill(n_genes=40, seed=4, **QUICK)
-    assert other.id_ != first.id_
+@pytest.fixture(scope="module")
+def third(teacher):
+    """A student of seed 3."""
+    return teacher.distill(n_genes=40, seed=3, **QUICK)
 
 
-def test_labels_can_take_part(teacher):
-    alone = teacher.distill(n_genes=40, alpha=0.0, **QUICK)
+def test_one_seed_gives_one_student(teacher, third):
+    again, other = (teacher.distill(n_genes=40, seed=seed, **QUICK) for seed in (3, 4))
+    assert again.id_ == third.id_
+    assert other.id_ != third.id_
+
+
+def test_labels_can_take_part(teacher, third):
+    alone = teacher.distill(n_genes=40, seed=3, alpha=0.0, **QUICK)
     assert np.isfinite(alone.history_table_["train_loss"]).all()
-    assert alone.id_ != teacher.distill(n_genes=40, **QUICK).id_
+    assert alone.id_ != third.id_
 
 
-def test_a_teacher_of_other_classes_is_refused(made, teacher):
-    adata = made.copy()
-    own = quick_teacher(prepared(adata))
+def test_a_teacher_of_other_classes_is_refused(made, plain_teacher):
+    own = plain_teacher
     other = made.copy()
     other.obs["state"] = np.where(other.obs["state"] == "sensitive", "sensitive", "tolerant")
     prepared(other, DTPStudent, positive="tolerant")
@@ -157,6 +164,7 @@ def test_a_teacher_of_other_classes_is_refused(made, teacher):
     cut = prepared(made[:, :150].copy(), DTPStudent)
     with pytest.raises(ValueError, match=r"200 genes.*found 150 other genes"):
         DTPStudent(cut, n_genes=40).train(own, **QUICK)
+    adata = prepared(made.copy())
     untrained = DTPTransformer(adata)
     with pytest.raises(RuntimeError, match="a trained DTPTransformer"):
         DTPStudent(prepared(adata, DTPStudent), n_genes=40).train(untrained, **QUICK)

@@ -34,6 +34,21 @@ def trained(adata, *, init=None, **kwargs):
     return model
 
 
+@pytest.fixture(scope="module")
+def saved(made, tmp_path_factory):
+    """Directory of a model trained once with the settings of most tests."""
+    folder = tmp_path_factory.mktemp("trained") / "m"
+    trained(prepared(made)).save(folder)
+    return folder
+
+
+@pytest.fixture
+def ready(made, saved):
+    """A trained model with its training data, both the test's own."""
+    adata = made.copy()
+    return DTPTransformer.load(saved, adata), adata
+
+
 def weights(model):
     return {name: value.clone() for name, value in model.module.state_dict().items()}
 
@@ -64,8 +79,8 @@ def test_one_seed_gives_one_set_of_weights(made):
     pd.testing.assert_frame_equal(first.history_table_, second.history_table_)
 
 
-def test_another_seed_gives_other_weights(made):
-    first, second = (trained(prepared(made), seed=seed) for seed in (0, 1))
+def test_another_seed_gives_other_weights(made, ready):
+    first, second = ready[0], trained(prepared(made), seed=1)
     assert not torch.equal(
         first.module.members[0].tokens.lift, second.module.members[0].tokens.lift
     )
@@ -106,10 +121,8 @@ def test_dropout_is_active_in_a_second_training(made, modes):
     assert not model.module.training
 
 
-def test_dropout_is_active_after_load(made, modes, tmp_path):
-    trained(prepared(made)).save(tmp_path / "m")
-    modes.clear()
-    model = DTPTransformer.load(tmp_path / "m", made.copy())
+def test_dropout_is_active_after_load(ready, modes):
+    model, _ = ready
     model.train(max_epochs=1, verbose=False)
     assert modes
     assert all(modes)
@@ -122,8 +135,9 @@ def test_a_second_training_starts_anew(made):
     assert same(first, weights(model))
 
 
-def test_a_failed_training_leaves_no_trained_model(made, monkeypatch):
-    model = trained(prepared(made))
+def test_a_failed_training_leaves_no_trained_model(ready, monkeypatch):
+    model, _ = ready
+    assert model.is_trained_
 
     def fail(*args, **kwargs):
         msg = "no memory"
@@ -161,9 +175,8 @@ def test_permuted_labels_teach_nothing():
     assert abs(aucs["permuted"] - 0.5) < 0.12
 
 
-def test_without_residual_the_linear_part_is_the_model(made):
-    adata = prepared(made)
-    model = trained(adata)
+def test_without_residual_the_linear_part_is_the_model(ready):
+    model, adata = ready
     model.module.member_scale.zero_()
     expected = linear_part(model, adata)[:, 0]
     found = model.predict_logits()
@@ -171,9 +184,28 @@ def test_without_residual_the_linear_part_is_the_model(made):
     np.testing.assert_allclose(found["drug_tolerant"], -expected, rtol=0, atol=2e-5)
 
 
-def test_the_residual_adds_to_the_linear_part(made):
+@pytest.fixture(scope="module")
+def two_members(made):
+    """An ensemble and its data; only to be read."""
     adata = prepared(made)
-    model = trained(adata, init={"n_members": 2})
+    return trained(adata, init={"n_members": 2}, max_epochs=3), adata
+
+
+def test_protocol_and_history(two_members):
+    model, _ = two_members
+    table = model.history_table_
+    assert list(table.columns) == ["epoch", "member", "train_loss", "validation_loss"]
+    assert table["member"].unique().tolist() == [0, 1]
+    assert np.isfinite(table).all(axis=None)
+    assert model.protocol_["held_out"] == "donor"
+    assert model.protocol_["n_rows"] == 300
+    assert model.threshold_["rule"] == "youden"
+
+
+def test_the_residual_adds_to_the_linear_part(two_members, tmp_path):
+    two_members[0].save(tmp_path / "m")
+    adata = two_members[1].copy()
+    model = DTPTransformer.load(tmp_path / "m", adata)
     # Heads start at zero and stay there where nothing was kept; give them something to say.
     for member in model.module.members:
         torch.nn.init.constant_(member.head.weight, 0.1)
@@ -246,6 +278,27 @@ def overlapping(made):
     return {"first": list(genes[:20]), "second": list(genes[10:40]), "third": list(genes[60:70])}
 
 
+def with_programs(made, programs):
+    adata = prepared(made)
+    model = DTPTransformer(adata, programs=programs, d_model=16, n_heads=2, n_blocks=1)
+    model.train(max_epochs=1, verbose=False)
+    return model, adata
+
+
+@pytest.fixture(scope="module")
+def saved_with_programs(made, overlapping, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("programs") / "m"
+    with_programs(made, overlapping)[0].save(folder)
+    return folder
+
+
+@pytest.fixture
+def ready_with_programs(made, saved_with_programs):
+    """A model trained on given programs with its training data, both the test's own."""
+    adata = made.copy()
+    return DTPTransformer.load(saved_with_programs, adata), adata
+
+
 @pytest.mark.parametrize("source", ["dict", "gmt"])
 def test_programs(made, overlapping, source, tmp_path):
     programs = overlapping
@@ -253,9 +306,7 @@ def test_programs(made, overlapping, source, tmp_path):
         lines = ["\t".join([name, "", *genes]) for name, genes in overlapping.items()]
         programs = tmp_path / "sets.gmt"
         programs.write_text("\n".join(lines) + "\n")
-    adata = prepared(made)
-    model = DTPTransformer(adata, programs=programs, d_model=16, n_heads=2, n_blocks=1)
-    model.train(max_epochs=1, verbose=False)
+    model, adata = with_programs(made, programs)
     assert model.program_names_ == ["first", "second", "third"]
     assert len(model.module.order) == adata.n_vars + 10
     # A gene in two programs has two columns; its linear weight counts once.
@@ -273,11 +324,9 @@ def test_programs(made, overlapping, source, tmp_path):
     np.testing.assert_allclose(mean, log_expression(adata).mean(axis=0), atol=1e-5)
 
 
-def test_overlapping_programs_read_the_same_coordinates_both_ways(made, overlapping):
+def test_overlapping_programs_read_the_same_coordinates_both_ways(ready_with_programs):
     """Training sums bags of sorted columns, prediction sums rows; both have to agree."""
-    adata = prepared(made)
-    model = DTPTransformer(adata, programs=overlapping, d_model=16, n_heads=2, n_blocks=1)
-    model.train(max_epochs=1, verbose=False)
+    model, adata = ready_with_programs
     module = model.module
     x, order = log_expression(adata)[:20], module.order.numpy()
     net = module.members[0]
@@ -305,11 +354,12 @@ def test_small_and_unknown_programs(made):
         DTPTransformer(adata, programs={"foreign": ["x1", "x2", "x3"]})
 
 
-def test_class_weight_moves_the_logits(made):
-    adata = prepared(made)
+def test_class_weight_moves_the_logits(ready, made):
+    unweighted, adata = ready
     models = [
-        trained(adata, class_weight=weight)
-        for weight in ({"drug_tolerant": 1, "sensitive": 5}, None, "balanced")
+        trained(prepared(made), class_weight={"drug_tolerant": 1, "sensitive": 5}),
+        unweighted,
+        trained(prepared(made), class_weight="balanced"),
     ]
     means = [expit(model.predict_logits()["drug_tolerant"]).mean() for model in models]
     share = (adata.obs["state"] == "drug_tolerant").mean()
@@ -401,17 +451,6 @@ def test_a_class_in_one_donor_warns(made):
     assert model.protocol_["held_out"] == "cell"
 
 
-def test_protocol_and_history(made):
-    model = trained(prepared(made), init={"n_members": 2}, max_epochs=3)
-    table = model.history_table_
-    assert list(table.columns) == ["epoch", "member", "train_loss", "validation_loss"]
-    assert table["member"].unique().tolist() == [0, 1]
-    assert np.isfinite(table).all(axis=None)
-    assert model.protocol_["held_out"] == "donor"
-    assert model.protocol_["n_rows"] == 300
-    assert model.threshold_["rule"] == "youden"
-
-
 def test_threshold_rule_and_negatives(made):
     adata = prepared(made)
     negatives = (adata.obs["state"] == "sensitive").to_numpy()
@@ -423,9 +462,8 @@ def test_threshold_rule_and_negatives(made):
     assert model.threshold_["rule"] == "fpr"
 
 
-def test_program_attention(made):
-    adata = prepared(made)
-    model = trained(adata)
+def test_program_attention(ready):
+    model, adata = ready
     model.module.member_scale.fill_(1.0)
     table = model.get_program_attention()
     assert table.shape == (adata.n_obs, 5)
@@ -444,10 +482,8 @@ def test_program_attention(made):
         model.get_program_attention()
 
 
-def test_gene_embedding(made, overlapping):
-    adata = prepared(made)
-    model = DTPTransformer(adata, programs=overlapping, d_model=16, n_heads=2, n_blocks=1)
-    model.train(max_epochs=1, verbose=False)
+def test_gene_embedding(ready_with_programs, overlapping):
+    model, adata = ready_with_programs
     table = model.get_gene_embedding()
     assert table.shape == (adata.n_vars, 16)
     assert list(table.index) == list(adata.var_names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -30,10 +31,13 @@ def rates(script: str, folder: Path) -> dict:
 
 
 @pytest.mark.parametrize("script", ["label_shift.py", "interval_coverage.py", "drug_response.py"])
-def test_bad_options_end_before_any_work(script, tmp_path):
-    done = run(script, "--json", "nowhere/x.json", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "no folder" in done.stderr
+def test_bad_options_end_before_any_work(script, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setattr(sys, "argv", [script, "--json", "nowhere/x.json"])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(FOLDER / script), run_name="__main__")
+    assert "no folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ class Fake:
             msg = "ran out of luck"
             raise RuntimeError(msg)
         self.trained.append({"indices": indices, "seed": seed, "verbose": verbose})
-        kwargs = dict(threshold_kwargs or {})
+        kwargs = {"n_boot": 0, **(threshold_kwargs or {})}
         if kwargs.get("negatives") is not None:
             kwargs["negatives"] = kwargs["negatives"][indices]
         labels = self.registration(self.adata).labels[indices]
@@ -84,10 +84,14 @@ class Fake:
         return student
 
 
+def new_fake():
+    return type("Fake", (Fake,), {"trained": []})
+
+
 @pytest.fixture
 def fake():
     """A fresh model class, so that nothing is remembered from test to test."""
-    return type("Fake", (Fake,), {"trained": []})
+    return new_fake()
 
 
 def make_cells(n=240, *, n_genes=30, n_donors=8, classes=("bad", "good"), seed=0):
@@ -114,8 +118,23 @@ def draw_cells():
     return make_cells
 
 
-@pytest.fixture
-def cells(fake):
+def make_ready(fake):
     adata = make_cells()
     fake.setup_anndata(adata, "state", donor_key="donor", batch_key="batch")
     return adata
+
+
+@pytest.fixture
+def cells(fake):
+    return make_ready(fake)
+
+
+@pytest.fixture(scope="session")
+def fresh():
+    """Return a function that makes a model class and cells set up for it, as ``fake, cells``."""
+
+    def make():
+        fake = new_fake()
+        return fake, make_ready(fake)
+
+    return make

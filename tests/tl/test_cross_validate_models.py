@@ -20,7 +20,7 @@ def evaluated():
     table = dtp.tl.cross_validate(
         dtp.DTPTransformer,
         cells,
-        n_folds=3,
+        n_folds=2,
         distill={"n_genes": 50, "max_epochs": 2},
         threshold_rule="f1",
         n_boot=20,
@@ -55,7 +55,7 @@ def test_scores_are_those_of_a_model_trained_on_the_other_donors(evaluated):
     cells, _ = evaluated
     result = cells.uns["dtp_cv"]
     test = np.flatnonzero(result["fold"] == 1)
-    seed = np.random.default_rng(0).integers(2**31, size=3).tolist()[1]
+    seed = np.random.default_rng(0).integers(2**31, size=2).tolist()[1]
     again = dtp.DTPTransformer(cells, **SMALL["model_kwargs"])
     train = np.flatnonzero(result["fold"] != 1)
     again.train(indices=train, seed=seed, threshold_rule="f1", verbose=False, max_epochs=3)
@@ -94,6 +94,7 @@ def test_student_class_trains_its_own_teacher():
         baselines=(),
         model_kwargs={"n_genes": 30},
         train_kwargs={"max_epochs": 1},
+        audit=False,
         n_boot=20,
         verbose=False,
     )

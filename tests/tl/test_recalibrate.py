@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import anndata as ad
 import numpy as np
@@ -16,10 +17,7 @@ from dtp_scvi.stats import Calibration, ScoreReference, sigmoid
 
 def scored(n=3000, prevalence=0.3, moved=0.0, seed=0):
     """A scored object whose logits are right for a training prevalence of 0.3, by construction."""
-    trained, truth = _training()
-    donors = np.arange(4000) % 10
-    calibration = Calibration.fit(trained, truth, groups=donors, n_boot=0)
-    reference = ScoreReference.from_scores(trained, truth, donors)
+    calibration, reference = _of_training()
     rng = np.random.default_rng(seed)
     truth = rng.random(n) < prevalence
     logits = rng.normal(loc=np.where(truth, 1.0, -1.0)) * 2 + np.log(0.3 / 0.7) + moved
@@ -42,6 +40,17 @@ def scored(n=3000, prevalence=0.3, moved=0.0, seed=0):
         "score_reference": reference.to_dict(),
     }
     return adata
+
+
+@functools.cache
+def _of_training():
+    """Calibration and reference of the training rows; both are frozen, so all tests may share."""
+    trained, truth = _training()
+    donors = np.arange(4000) % 10
+    return (
+        Calibration.fit(trained, truth, groups=donors, n_boot=0),
+        ScoreReference.from_scores(trained, truth, donors),
+    )
 
 
 def _training():

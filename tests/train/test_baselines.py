@@ -34,6 +34,13 @@ def fit(name, X, labels, donors=None, seed=0, genes=None):
     return fit_baseline(name, X, is_positive=labels, groups=donors, genes=genes, seed=seed)
 
 
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch):
+    """Forests of fewer trees; the cross-validation of the real models grows all 300."""
+    monkeypatch.setattr(trees, "N_TREES", 40)
+    monkeypatch.setattr(trees, "_N_INNER_TREES", 20)
+
+
 @pytest.fixture(scope="module")
 def rows():
     return make_rows()

@@ -68,11 +68,12 @@ def dense_output(module, x, output):
 
 def dense_gradients(module, rows, output, n_steps=400):
     x = torch.from_numpy(np.log1p(1e4 / TOTAL * rows.toarray())).float()
-    mean, gradient = gene_mean(module), torch.zeros_like(x)
-    for t in (torch.arange(n_steps) + 0.5) / n_steps:
-        point = (mean + t * (x - mean)).requires_grad_()
-        gradient += torch.autograd.grad(dense_output(module, point, output).sum(), point)[0]
-    return ((x - mean) * gradient / n_steps).numpy(), x
+    mean = gene_mean(module)
+    steps = ((torch.arange(n_steps) + 0.5) / n_steps)[:, None, None]
+    # Rows do not see each other, so all steps of all rows go through the network at once.
+    points = (mean + steps * (x - mean)).reshape(-1, N_GENES).requires_grad_()
+    gradient = torch.autograd.grad(dense_output(module, points, output).sum(), points)[0]
+    return ((x - mean) * gradient.reshape(n_steps, *x.shape).mean(dim=0)).numpy(), x
 
 
 def test_attributions_are_integrated_gradients(module, rows):
@@ -80,7 +81,7 @@ def test_attributions_are_integrated_gradients(module, rows):
     total = np.full(6, TOTAL)
     expected, _x = dense_gradients(module, rows, output)
     found = row_attributions(module, sparse_batch(rows, total, "linear"), output).numpy()
-    np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, atol=0.005 * np.abs(expected).max())
     assert np.abs(expected).max() > 0.1
     mean = gene_attributions(module, rows, total, "linear", output, batch_size=4)
     np.testing.assert_allclose(mean, np.abs(found).mean(axis=0), rtol=1e-4)

@@ -41,12 +41,10 @@ def drug_scatter(
 
     Parameters
     ----------
-    data
-        AnnData that ``dtp.tl.drug_response`` wrote to, or its stored result.
+    %(drug_result)s
     drug
         Name of the drug, in any case of letters.
-    key
-        The entry of ``uns`` to draw.
+    %(uns_key)s
     %(ax)s
 
     Returns
@@ -94,12 +92,10 @@ def drug_waterfall(
 
     Parameters
     ----------
-    data
-        AnnData that ``dtp.tl.drug_response`` wrote to, or its stored result.
+    %(drug_result)s
     drug
         Name of the drug, in any case of letters.
-    key
-        The entry of ``uns`` to draw.
+    %(uns_key)s
     %(ax)s
 
     Returns

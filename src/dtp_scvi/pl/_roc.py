@@ -29,12 +29,9 @@ def roc(
 
     Parameters
     ----------
-    data
-        AnnData that ``dtp.tl.cross_validate`` wrote to, or its stored result.
-    key
-        The entry of ``uns`` to draw.
-    models
-        Names of the models to draw; default all.
+    %(cv_result)s
+    %(uns_key)s
+    %(models)s
     %(ax)s
 
     Returns

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dtp_scvi._docs import docs
 from dtp_scvi.stats._bootstrap import cluster_bootstrap_weights, interval
 from dtp_scvi.stats._check import as_codes, as_labels, as_vector, as_weights
 
@@ -43,6 +44,7 @@ class _Ranked:
         return float(false @ (before + true / 2)) / pairs if pairs > 0 else float("nan")
 
 
+@docs.dedent
 def auroc(
     labels: ArrayLike,
     scores: ArrayLike,
@@ -55,15 +57,13 @@ def auroc(
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
+    %(labels)s
     scores
         Any real numbers; ties count as half.
     strata
         Batch of each row: only pairs from one batch are compared, so what differs between
         batches can't count.
-    sample_weight
-        Non-negative weights, one per row.
+    %(sample_weight)s
 
     Returns
     -------
@@ -86,6 +86,7 @@ def auroc(
     return ranked.value(as_weights(sample_weight, ranked.n))
 
 
+@docs.dedent
 def auroc_interval(
     labels: ArrayLike,
     scores: ArrayLike,
@@ -101,8 +102,7 @@ def auroc_interval(
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
+    %(labels)s
     scores
         Any real numbers.
     groups
@@ -138,14 +138,14 @@ def auroc_interval(
     return ranked.value(np.ones(ranked.n)), float(low), float(high)
 
 
+@docs.dedent
 def standardised_difference(labels: ArrayLike, values: ArrayLike) -> float:
     """
     Difference of the class means in units of the pooled standard deviation (Cohen's d).
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
+    %(labels)s
     values
         One number per row.
 

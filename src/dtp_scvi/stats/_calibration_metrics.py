@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_positive_int, problem
 from dtp_scvi.stats._bins import equal_mass, equal_width, gap_sums
 from dtp_scvi.stats._check import as_labels, as_probabilities, as_weights
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+@docs.dedent
 def brier_decomposition(
     labels: ArrayLike,
     probabilities: ArrayLike,
@@ -30,14 +32,11 @@ def brier_decomposition(
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
-    probabilities
-        Values in [0, 1].
+    %(labels)s
+    %(probabilities)s
     n_bins
         Equal-width bins; the last one includes 1.
-    sample_weight
-        Non-negative weights, one per row.
+    %(sample_weight)s
 
     Returns
     -------
@@ -80,6 +79,7 @@ def brier_decomposition(
     }
 
 
+@docs.dedent
 def log_loss(
     labels: ArrayLike, probabilities: ArrayLike, *, sample_weight: ArrayLike | None = None
 ) -> float:
@@ -88,12 +88,10 @@ def log_loss(
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
+    %(labels)s
     probabilities
         Values in [0, 1]; kept 2.2e-16 away from 0 and 1, as scikit-learn does.
-    sample_weight
-        Non-negative weights, one per row.
+    %(sample_weight)s
 
     Returns
     -------
@@ -121,6 +119,7 @@ def surprise(truth: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[
     return -np.log(np.clip(likelihood, eps, 1 - eps))
 
 
+@docs.dedent
 def ece(
     labels: ArrayLike,
     probabilities: ArrayLike,
@@ -136,14 +135,11 @@ def ece(
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
-    probabilities
-        Values in [0, 1].
+    %(labels)s
+    %(probabilities)s
     n_bins
         Number of bins; the last one includes 1.
-    sample_weight
-        Non-negative weights, one per row.
+    %(sample_weight)s
 
     Returns
     -------
@@ -166,6 +162,7 @@ def ece(
     return float(np.abs(gap_sums(cell, score - truth, weights, n_bins)).sum())
 
 
+@docs.dedent
 def ace(
     labels: ArrayLike,
     probabilities: ArrayLike,
@@ -181,10 +178,8 @@ def ace(
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
-    probabilities
-        Values in [0, 1].
+    %(labels)s
+    %(probabilities)s
     n_bins
         Number of bins.
     sample_weight
@@ -211,6 +206,7 @@ def ace(
     return float(np.abs(gap_sums(cell, score - truth, weights, n_bins)).sum())
 
 
+@docs.dedent
 def mce(
     labels: ArrayLike,
     probabilities: ArrayLike,
@@ -225,14 +221,11 @@ def mce(
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
-    probabilities
-        Values in [0, 1].
+    %(labels)s
+    %(probabilities)s
     n_bins
         Number of bins; empty ones don't count.
-    sample_weight
-        Non-negative weights, one per row.
+    %(sample_weight)s
 
     Returns
     -------

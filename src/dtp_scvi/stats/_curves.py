@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_positive_int
 from dtp_scvi.stats._bins import equal_width
 from dtp_scvi.stats._bootstrap import cluster_bootstrap_weights, interval
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 MAX_POINTS = 400
 
 
+@docs.dedent
 def roc_table(labels: ArrayLike, scores: Columns) -> pd.DataFrame:
     """
     Points of the ROC curve of each model, at most 400 each.
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
+    %(labels)s
     scores
         One column of real numbers per model (DataFrame or mapping of arrays).
 
@@ -56,14 +57,14 @@ def roc_table(labels: ArrayLike, scores: Columns) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+@docs.dedent
 def pr_table(labels: ArrayLike, scores: Columns) -> pd.DataFrame:
     """
     Points of the precision-recall curve of each model, at most 400 each.
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
+    %(labels)s
     scores
         One column of real numbers per model (DataFrame or mapping of arrays).
 
@@ -109,6 +110,7 @@ def _thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.unique(np.append(np.searchsorted(path, wanted[:-1]), [0, len(x) - 1]))
 
 
+@docs.dedent
 def reliability_table(
     labels: ArrayLike,
     probabilities: ArrayLike | Columns,
@@ -124,8 +126,7 @@ def reliability_table(
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
+    %(labels)s
     probabilities
         Values in [0, 1], one per row, or one column per model.
     groups

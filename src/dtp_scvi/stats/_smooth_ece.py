@@ -8,6 +8,7 @@ import numpy as np
 from scipy.fft import dct, idct
 from scipy.optimize import brentq
 
+from dtp_scvi._docs import docs
 from dtp_scvi.stats._calibration_metrics import rows
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ MESH: Final = 2048
 NARROWEST: Final = 1e-3
 
 
+@docs.dedent
 def smooth_ece(
     labels: ArrayLike, probabilities: ArrayLike, *, sample_weight: ArrayLike | None = None
 ) -> float:
@@ -31,12 +33,9 @@ def smooth_ece(
 
     Parameters
     ----------
-    labels
-        True for the positive class, one value per row.
-    probabilities
-        Values in [0, 1].
-    sample_weight
-        Non-negative weights, one per row.
+    %(labels)s
+    %(probabilities)s
+    %(sample_weight)s
 
     Returns
     -------
