@@ -8,8 +8,6 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from dtp_scvi.model import ResponseModel
-
 LABELS = ["--labels-key", "state", "--positive", "drug_tolerant"]
 
 
@@ -98,7 +96,9 @@ def test_the_output_is_checked_before_the_input_is_read(dtp_command, room, tmp_p
     [
         ("nwe.h5ad", [], "Did you mean new.h5ad"),
         ("text.h5ad", [], "8 bytes that are not HDF5"),
-        ("new.h5ad", ["--model", "none"], "nothing at none"),
+        ("new.h5ad", ["--model", "none"], "found 'none', which is neither. Available: aml-"),
+        ("new.h5ad", ["--align", "rank"], "`--align \"none\"` with a classifier; found 'rank'"),
+        ("new.h5ad", ["--target", "x"], "Expected no --target with a classifier; found 'x'"),
         ("new.h5ad", ["--layer", "cuonts"], "Expected --layer to name"),
         ("new.h5ad", ["--gene-key", "symbols"], "Expected --gene-key to name"),
         ("new.h5ad", ["--gene-key", "programme"], "model genes found (coverage 0%"),
@@ -139,17 +139,6 @@ def test_score_does_not_overwrite_its_input(dtp_command, room):
     done = dtp_command("score", path, "--model", room / "student", "--out", path)
     check(done, "an output beside the input", room, before)
     assert path.read_bytes() == content
-
-
-def test_score_with_a_model_of_a_response(dtp_command, room, tmp_path):
-    cells = ad.read_h5ad(room / "new.h5ad")
-    cells.obs["auc"] = np.arange(cells.n_obs, dtype=float)
-    ResponseModel().fit(cells, "auc", layer="counts").save(tmp_path / "model")
-    done = dtp_command(
-        "score", room / "new.h5ad", "--model", tmp_path / "model", "--out", tmp_path / "x.csv"
-    )
-    check(done, "Score with dtp_scvi.tl.score in Python", tmp_path, ["model"])
-    assert "| class | ResponseModel |" in dtp_command("card", tmp_path / "model").text
 
 
 def test_score_with_a_damaged_model(dtp_command, room, tmp_path):

@@ -9,6 +9,7 @@ import time
 import pytest
 
 CALL = [sys.executable, "-c", "from dtp_scvi.cli import main; main()"]
+COMMANDS = ["demo", "evaluate", "train", "distill", "score", "drugs", "survival", "models", "card"]
 HEAVY = "torch scvi scanpy anndata pandas sklearn matplotlib"
 
 
@@ -25,7 +26,7 @@ def test_help_is_quick_and_names_every_command():
         done = run("--help")
         seconds.append(time.perf_counter() - start)
     assert done.returncode == 0
-    for command in ("demo", "evaluate", "train", "distill", "score", "drugs", "survival"):
+    for command in COMMANDS:
         assert f" {command} " in done.stdout
     # The fastest of three: the others may have waited for a core.
     assert min(seconds) < 1
@@ -39,9 +40,7 @@ def test_the_command_loads_nothing_heavy_before_it_runs():
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize(
-    "command", ["demo", "evaluate", "train", "distill", "score", "drugs", "survival"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_is_described(dtp_command, command):
     from typer.main import get_command
 

@@ -23,7 +23,7 @@ def test_card_prints_what_the_model_carries(dtp_command, room):
 def test_card_of_nothing(dtp_command, room, tmp_path):
     done = dtp_command("card", tmp_path / "none")
     assert (done.code, done.text.count("\n")) == (2, 1)
-    assert "nothing at" in done.text
+    assert "which is neither" in done.text
 
 
 def test_audit_says_what_the_function_finds(dtp_command, room, tmp_path):

@@ -13,6 +13,7 @@ from dtp_scvi.cli._demo import demo
 from dtp_scvi.cli._distill import distill
 from dtp_scvi.cli._drugs import drugs
 from dtp_scvi.cli._evaluate import evaluate
+from dtp_scvi.cli._models import models
 from dtp_scvi.cli._recalibrate import recalibrate
 from dtp_scvi.cli._score import score
 from dtp_scvi.cli._survival import survival
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 for command in (
     *(demo, audit, evaluate, train, distill),
-    *(score, recalibrate, drugs, survival, card),
+    *(score, recalibrate, drugs, survival, models, card),
 ):
     app.command()(command)
 

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
     import pandas as pd
     from anndata import AnnData
 
@@ -17,11 +16,12 @@ _DPI: Final = 160
 _SCORES: Final = "scored rows (.h5ad, or a table that dtp score wrote)"
 
 
-def read_scored(path: Path, *, matrix: bool = False) -> AnnData:
+def read_scored(path: Path, *, matrix: bool = False, names: Sequence[str | None] = ()) -> AnnData:
     """
     Read scored rows: an ``.h5ad`` file, or a text table whose first column names the rows.
 
-    Without ``matrix`` the expression of an ``.h5ad`` stays on disk.
+    Without ``matrix`` the expression of an ``.h5ad`` stays on disk. ``names`` are columns of a
+    table that hold names, such as the patient's, and are read as text.
     """
     from dtp_scvi.cli._input import open_cells, read_cells
     from dtp_scvi.cli._text_matrix import is_text
@@ -30,7 +30,10 @@ def read_scored(path: Path, *, matrix: bool = False) -> AnnData:
         return read_cells(path) if matrix else open_cells(path)
     import anndata
 
-    return anndata.AnnData(obs=_named_rows(path, "scores", _SCORES))
+    from dtp_scvi.cli._named_rows import read_named_rows
+
+    table = read_named_rows(path, "scores", _SCORES, names=_with_patient(*names))
+    return anndata.AnnData(obs=table)
 
 
 def join_responses(adata: AnnData, path: Path, key: str, by: str | None) -> str:
@@ -47,12 +50,20 @@ def join_responses(adata: AnnData, path: Path, key: str, by: str | None) -> str:
     return said
 
 
-def join_clinical(adata: AnnData, path: Path, by: str | None, columns: Sequence[str]) -> str:
-    """Add those of ``columns`` that a clinical table holds to ``obs``."""
+def join_clinical(
+    adata: AnnData,
+    path: Path,
+    by: str | None,
+    columns: Sequence[str],
+    *,
+    patient_key: str | None = None,
+) -> str:
+    """Add those of ``columns``, and the patient, that a clinical table holds to ``obs``."""
     from dtp_scvi._constants import PATIENT_KEY
     from dtp_scvi._validate import problem, shorten
 
-    table, said = _matched(adata, path, by, "clinical")
+    table, said = _matched(adata, path, by, "clinical", names=_with_patient(patient_key))
+    columns = [*columns, patient_key] if patient_key else columns
     twice = [name for name in dict.fromkeys(columns) if name in table and name in adata.obs]
     if twice:
         msg = problem(
@@ -66,16 +77,26 @@ def join_clinical(adata: AnnData, path: Path, by: str | None, columns: Sequence[
     return said
 
 
-def _matched(adata: AnnData, path: Path, by: str | None, role: str) -> tuple[pd.DataFrame, str]:
+def _with_patient(*names: str | None) -> list[str]:
+    """Return the columns that hold names, among them the one that commands look for unasked."""
+    from dtp_scvi._constants import PATIENT_KEY
+
+    return [name for name in dict.fromkeys([*names, PATIENT_KEY]) if name]
+
+
+def _matched(
+    adata: AnnData, path: Path, by: str | None, role: str, *, names: Sequence[str] = ()
+) -> tuple[pd.DataFrame, str]:
     """Return the row of the table for each row of ``adata``, and how many were found."""
     import pandas as pd
 
     from dtp_scvi._labels import text_column
     from dtp_scvi._validate import problem, shorten
+    from dtp_scvi.cli._named_rows import read_named_rows
 
-    table = _named_rows(path, role, "a table whose first column names the rows")
-    names = adata.obs_names.astype(str).to_numpy()
-    wanted = names if by is None else text_column(adata.obs, by, f"{role}_by")
+    table = read_named_rows(path, role, "a table whose first column names the rows", names=names)
+    rows = adata.obs_names.astype(str).to_numpy()
+    wanted = rows if by is None else text_column(adata.obs, by, f"{role}_by")
     found = pd.Index(wanted).isin(table.index)
     if not found.any():
         where = "row names" if by is None else f"column {by!r}"
@@ -90,38 +111,6 @@ def _matched(adata: AnnData, path: Path, by: str | None, role: str) -> tuple[pd.
     if len(unused):
         said += f"; {len(unused):,} of its {len(table):,} not used ({shorten(unused, 3)})"
     return table.reindex(wanted).set_axis(adata.obs_names), said
-
-
-def _named_rows(path: Path, role: str, what: str) -> pd.DataFrame:
-    """Read a text table or workbook by its first column, which must not repeat itself."""
-    from dtp_scvi._validate import problem, shorten
-    from dtp_scvi.datasets._tables import read_table
-
-    table = read_table(path, role, what=what, named_rows=True).frame
-    table.index = table.index.set_names(None)
-    missing = int(table.index.isna().sum())
-    if missing:
-        msg = problem(
-            f"a name in the first column of {path.name}", f"{missing:,} missing", "Fill."
-        )
-        raise ValueError(msg)
-    table.index = _text(table.index)
-    twice = table.index[table.index.duplicated()].unique()
-    if len(twice):
-        msg = problem(
-            f"each name once in the first column of {path.name}",
-            f"{len(twice):,} repeated: {shorten(twice, 3)}",
-            "Keep one row of each.",
-        )
-        raise ValueError(msg)
-    table.columns = table.columns.astype(str)
-    return table
-
-
-def _text(index: pd.Index[Any]) -> np.ndarray:
-    from dtp_scvi._labels import label_text
-
-    return label_text(index.to_series())
 
 
 def write_tables(tables: dict[str, pd.DataFrame], room: Path, ending: str) -> None:

@@ -94,7 +94,8 @@ def drugs(
             from dtp_scvi import tl
             from dtp_scvi.cli import _cohort
 
-            adata = _cohort.read_scored(data, matrix=any(name in named for name in _OF_GENES))
+            of_genes = any(name in named for name in _OF_GENES)
+            adata = _cohort.read_scored(data, matrix=of_genes, names=(auc_by, patient_key))
             if auc is not None:
                 say(_cohort.join_responses(adata, auc, auc_key, auc_by))
             tl.drug_response(

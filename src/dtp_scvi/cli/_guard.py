@@ -39,8 +39,9 @@ _RENAMED: Final = {"n_folds": "folds", "n_members": "members", "programs": "gmt"
 @contextmanager
 def guard(ctx: typer.Context, *, debug: bool) -> Iterator[None]:
     """Turn an expected error into one line and exit code 2; ``debug`` lets it through."""
+    options = {param.name for param in ctx.command.params if param.name}
     try:
-        with _warnings_in_one_line():
+        with _warnings_in_one_line(options):
             yield
     except (typer.Exit, typer.Abort):  # subclasses of RuntimeError
         raise
@@ -53,7 +54,6 @@ def guard(ctx: typer.Context, *, debug: bool) -> Iterator[None]:
     except _EXPECTED as error:
         if debug:
             raise
-        options = {param.name for param in ctx.command.params if param.name}
         complain("error", one_line(error, options))
         raise typer.Exit(BAD_INPUT) from None
 
@@ -71,6 +71,11 @@ def one_line(error: BaseException, options: Collection[str] = ()) -> str:
         head = re.sub(r"(, for example)?:$", ".", head.rstrip())
         rest = [f"Options: {', '.join(usable)}."] if usable else []
     text = " ".join(part.strip() for part in (head, *rest) if part.strip())
+    return _with_options(text, options)
+
+
+def _with_options(text: str, options: Collection[str]) -> str:
+    """Put options of the command in place of arguments of functions."""
     text = re.sub(r"`(\w+)`", lambda found: _option(found[1], options) or found[0], text)
     return re.sub(
         r"\b(\w+)=(?=[\w'\"])",
@@ -86,19 +91,19 @@ def _option(argument: str, options: Collection[str]) -> str | None:
 
 
 @contextmanager
-def _warnings_in_one_line() -> Iterator[None]:
+def _warnings_in_one_line(options: Collection[str]) -> Iterator[None]:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
+        if not issubclass(category, _HIDDEN):
+            text = _with_options(" ".join(str(message).split()), options)
+            complain("warning", text, file=file or sys.stderr)
+
     with warnings.catch_warnings():
-        warnings.showwarning = _show
+        warnings.showwarning = show
         yield
-
-
-def _show(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: Any = None,
-    line: str | None = None,
-) -> None:
-    if not issubclass(category, _HIDDEN):
-        complain("warning", " ".join(str(message).split()), file=file or sys.stderr)

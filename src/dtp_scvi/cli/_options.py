@@ -131,6 +131,14 @@ class Transfer(StrEnum):
     RANK_ONLY = "rank_only"
 
 
+class Align(StrEnum):
+    """How rows are brought to the training rows of a model of a response."""
+
+    NONE = "none"
+    MOMENTS = "moments"
+    RANK = "rank"
+
+
 class Rule(StrEnum):
     """How a threshold is chosen."""
 

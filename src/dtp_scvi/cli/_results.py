@@ -91,7 +91,7 @@ def _metrics_table(table: pd.DataFrame, metrics: list[str], main: str) -> Table:
         _SHORT.get(name, name) + ("" if HIGHER_IS_BETTER.get(name, True) else " ↓")
         for name in metrics
     ]
-    grid = _new_table("model", heads)
+    grid = new_table("model", heads)
     by_model = table.set_index(["model", "metric"])
     for model in dict.fromkeys(table["model"]):
         style = "bold" if model == main else ""
@@ -118,7 +118,7 @@ def differences_tables(table: pd.DataFrame, *, main: str, width: int) -> list[Ta
 def _differences_table(table: pd.DataFrame, metrics: list[str], main: str) -> Table:
     from rich.text import Text
 
-    grid = _new_table(f"{main} minus", metrics)
+    grid = new_table(f"{main} minus", metrics)
     by_model = table.set_index(["baseline", "metric"])
     for baseline in dict.fromkeys(table["baseline"]):
         cells = [Text(str(baseline))]
@@ -133,7 +133,8 @@ def _differences_table(table: pd.DataFrame, metrics: list[str], main: str) -> Ta
     return grid
 
 
-def _new_table(first: str, columns: list[str]) -> Table:
+def new_table(first: str, columns: list[str]) -> Table:
+    """Make an empty table: names on the left, numbers to the right."""
     from rich import box
     from rich.table import Table
 

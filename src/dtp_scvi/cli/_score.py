@@ -1,4 +1,4 @@
-"""``dtp score``: score cells or bulk samples with a saved model."""
+"""``dtp score``: score cells or bulk samples with a saved or bundled model."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from dtp_scvi.cli import _model
 from dtp_scvi.cli import _options as opt
 from dtp_scvi.cli._guard import guard
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
 
-    from dtp_scvi.model import DTPStudent, DTPTransformer
+    from dtp_scvi.model import ExpressionClassifier, ResponseBase
 
 _TABLES: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
@@ -30,7 +30,9 @@ def score(
         ),
     ],
     *,
-    model: Annotated[Path, typer.Option("--model", help="Folder of a teacher or student.")],
+    model: Annotated[
+        str | None, typer.Option("--model", help=f"{_model.HELP}; without it aml-tolerance.")
+    ] = None,
     out: Annotated[
         Path,
         typer.Option("--out", help="The object with its scores (.h5ad), or the scores (.csv)."),
@@ -65,6 +67,16 @@ def score(
         str | None,
         typer.Option("--donor-key", help="Column of obs with the donor, for the check."),
     ] = None,
+    align: Annotated[
+        opt.Align,
+        typer.Option(
+            "--align", help="For a model of a response: how rows of another platform are matched."
+        ),
+    ] = opt.Align.NONE,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", help="For a model of several responses: the one to score."),
+    ] = None,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
 ) -> None:
@@ -72,30 +84,21 @@ def score(
     with guard(ctx, debug=debug):
         from dtp_scvi._validate import check_file
         from dtp_scvi.cli._outputs import new_file
+        from dtp_scvi.cli._score_report import report_scores
         from dtp_scvi.cli._screen import say
 
         _check_distinct(data, out)
         with new_file(out, _output_suffixes(data)) as part:
             check_file(data)  # before anything heavy is loaded
             from dtp_scvi import tl
-            from dtp_scvi.model import DTPStudent, DTPTransformer, load_model
 
-            scorer = load_model(model)
-            if not isinstance(scorer, DTPTransformer | DTPStudent):
-                from dtp_scvi._validate import problem
-
-                msg = problem(
-                    f"a DTPTransformer or DTPStudent in {model}",
-                    f"a {type(scorer).__name__}",
-                    "Score with dtp_scvi.tl.score in Python.",
-                )
-                raise ValueError(msg)
+            scorer = _model.open_model(model)
             query, name = open_query(data, scorer, out=out, mod=mod, gene_key=gene_key)
             modality = query if name is None else query.mod[name]
             describe_query(data.name, modality, scorer, layer, gene_key)
             tl.score(
                 query,
-                scorer,
+                None if model is None else scorer,  # the record tells that none was named
                 layer=layer,
                 gene_key=gene_key,
                 key_added=key_added,
@@ -105,6 +108,8 @@ def score(
                 mod=name,
                 transfer=transfer.value,
                 donor_key=donor_key,
+                align=align.value,
+                target=target,
                 verbose=not quiet,
             )
             write_scores(query, modality, part, key_added)
@@ -127,7 +132,7 @@ def _output_suffixes(data: Path) -> tuple[str, ...]:
 
 def open_query(
     path: Path,
-    model: DTPTransformer | DTPStudent,
+    model: ExpressionClassifier | ResponseBase,
     *,
     out: Path,
     mod: str | None,
@@ -154,7 +159,7 @@ def open_query(
 def describe_query(
     name: str,
     adata: AnnData,
-    model: DTPTransformer | DTPStudent,
+    model: ExpressionClassifier | ResponseBase,
     layer: str | None,
     gene_key: str | None,
 ) -> None:
@@ -175,39 +180,7 @@ def write_scores(query: Any, adata: AnnData, part: Path, key_added: str) -> None
     elif part.name.endswith(".h5ad"):
         adata.write_h5ad(part)
     else:
+        from dtp_scvi.cli._score_report import score_columns
+
         separator = "\t" if ".tsv" in part.suffixes else ","
         score_columns(adata, key_added).to_csv(part, sep=separator, index_label="name")
-
-
-def score_columns(adata: AnnData, key_added: str) -> pd.DataFrame:
-    """Return the columns that tl.score wrote."""
-    from dtp_scvi import _constants as names
-
-    suffixes = ("LOGIT", "SCORE", "RANK", "CALL", "STD", "SET")
-    columns = [f"{key_added}{getattr(names, f'{suffix}_SUFFIX')}" for suffix in suffixes]
-    return adata.obs[[column for column in columns if column in adata.obs]]
-
-
-def report_scores(adata: AnnData, key_added: str) -> None:
-    """Say how the scores are spread."""
-    from dtp_scvi._constants import CALL_SUFFIX, RESEARCH_USE, SCORE_SUFFIX
-    from dtp_scvi.cli._describe import threshold_text
-    from dtp_scvi.cli._screen import findings
-
-    info = adata.uns[key_added]
-    low, middle, high = adata.obs[f"{key_added}{SCORE_SUFFIX}"].quantile([0.05, 0.5, 0.95])
-    rows = [
-        ("importance", f"{info['weighted_coverage']:.1%} of it lies on the genes that were found"),
-        ("score", f"median {middle:.3f}, 5–95 % of rows {low:.3f}–{high:.3f}"),
-        ("threshold", threshold_text(info.get("threshold", {}))),
-    ]
-    call = f"{key_added}{CALL_SUFFIX}"
-    if call in adata.obs:
-        numbers = adata.obs[call].value_counts()
-        counted = ", ".join(f"{name} {n:,}" for name, n in numbers.items())
-        rows.append(("calls", counted if numbers.sum() else "withheld: read the rank"))
-    if "transfer" in info:
-        rows.append(("transfer", str(info["transfer"]["verdict"])))
-        rows += [("", str(reason)) for reason in info["transfer"]["reasons"]]
-    rows.append(("note", RESEARCH_USE))
-    findings(f"Scored {adata.n_obs:,} rows", rows)

@@ -73,12 +73,14 @@ def survival(
             from dtp_scvi import tl
             from dtp_scvi.cli import _cohort
 
-            adata = _cohort.read_scored(data)
+            adata = _cohort.read_scored(data, names=(clinical_by, patient_key))
             keys = {"time_key": time_key, "event_key": event_key, "score_key": score_key}
             named = [*keys.values(), *(covariates or ()), *(strata or ())]
             if clinical is not None:
-                asked = [*named, patient_key] if patient_key else named
-                say(_cohort.join_clinical(adata, clinical, clinical_by, asked))
+                joined = _cohort.join_clinical(
+                    adata, clinical, clinical_by, named, patient_key=patient_key
+                )
+                say(joined)
             tl.survival(
                 adata,
                 **keys,
