@@ -85,7 +85,10 @@ def test_external_figures_can_be_had_again_from_the_files(path_of):
     assert model.inputs_ == "closed"
     fitted, linear = model.fitted_, 2 ** table.loc[late, model.genes_].to_numpy()
     closed = np.log1p(1e4 * linear / linear.sum(axis=1, keepdims=True))
-    by_hand = fitted.intercept + (closed - fitted.reference.mean[0]) / fitted.reference.sd[0] @ fitted.weight[0]
+    by_hand = (
+        fitted.intercept
+        + (closed - fitted.reference.mean[0]) / fitted.reference.sd[0] @ fitted.weight[0]
+    )
     samples = ad.AnnData(table[late].astype(np.float32))
     assert model.predict(samples, scale="log2").to_numpy() == pytest.approx(by_hand, rel=1e-4)
     y = auc["Venetoclax"].reindex(where.loc[late, "dbgap_subject_id"]).to_numpy()

@@ -1,5 +1,6 @@
 """What a user instantiates: one class a file, on ``ExpressionClassifier``."""
 
+from dtp_scvi.model._amu import AMU
 from dtp_scvi.model._card import NOTES, ModelCard, read_card
 from dtp_scvi.model._classifier import ExpressionClassifier
 from dtp_scvi.model._load import load_model
@@ -16,6 +17,7 @@ from dtp_scvi.model._versions import versions
 
 __all__ = [
     "ALIGN",
+    "AMU",
     "NOTES",
     "DTPStudent",
     "DTPTransformer",

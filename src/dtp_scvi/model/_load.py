@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dtp_scvi._validate import problem
+from dtp_scvi.model._amu import AMU
 from dtp_scvi.model._bundle import read_meta
 from dtp_scvi.model._response import ResponseModel
 from dtp_scvi.model._response_transformer import ResponseTransformer
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from dtp_scvi.model._classifier import ExpressionClassifier
 
 _CLASSES: dict[str, type[ExpressionClassifier]] = {
-    cls.__name__: cls for cls in (DTPTransformer, DTPStudent)
+    cls.__name__: cls for cls in (DTPTransformer, DTPStudent, AMU)
 }
 _RESPONSE_CLASSES: dict[str, type[ResponseModel | ResponseTransformer]] = {
     cls.__name__: cls for cls in (ResponseModel, ResponseTransformer)

@@ -180,6 +180,8 @@ def _warn_confounded(
 ) -> None:
     if donors is None or len(set(donors)) < 2 or not label_follows_donor(labels, donors):
         return
+    if len(set(donors)) == len(donors):
+        return  # a row a donor, as bulk samples are
     warn(
         f"Each of the {len(set(donors)):,} donors in obs[{donor_key!r}] has rows of one class "
         f"only ({shorten(classes)}): what tells donors apart also tells the classes apart. "

@@ -1,5 +1,6 @@
 """One network a model family."""
 
+from dtp_scvi.module._amu import NETWORKS, AMUModule, GeneAttention, Network, PanelCNN
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
 from dtp_scvi.module._logits import class_scores, one_against_rest
 from dtp_scvi.module._program import ProgramModule, ResidualNet
@@ -9,7 +10,12 @@ from dtp_scvi.module._transformer import TransformerModule
 
 __all__ = [
     "LOSSES",
+    "NETWORKS",
+    "AMUModule",
+    "GeneAttention",
     "Loss",
+    "Network",
+    "PanelCNN",
     "ProgramModule",
     "ResidualNet",
     "ResponseModule",

@@ -1,7 +1,7 @@
 """Torch layers only."""
 
 from dtp_scvi.nn._attention import ClsEncoder, TransformerBlock
-from dtp_scvi.nn._normalize import log_normalize
+from dtp_scvi.nn._normalize import linear_values, log_normalize
 from dtp_scvi.nn._tokens import ProgramTokens, SparseBagSum, bag_offsets
 
 __all__ = [
@@ -10,5 +10,6 @@ __all__ = [
     "SparseBagSum",
     "TransformerBlock",
     "bag_offsets",
+    "linear_values",
     "log_normalize",
 ]

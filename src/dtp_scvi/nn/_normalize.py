@@ -11,6 +11,21 @@ from torch import Tensor
 from dtp_scvi._constants import TARGET_SUM
 
 
+def linear_values(values: Tensor, kind: str) -> Tensor:
+    """Undo the logarithm that the input is stored in.
+
+    Parameters
+    ----------
+    values
+        Values of any shape.
+    kind
+        How the input is stored: ``"linear"``, ``"log1p"`` (natural) or ``"log2p1"``.
+    """
+    if kind == "log1p":
+        return torch.expm1(values)
+    return torch.expm1(values * math.log(2.0)) if kind == "log2p1" else values
+
+
 def log_normalize(values: Tensor, lengths: Tensor, total: Tensor, kind: str) -> Tensor:
     """Bring the nonzeros of a sparse batch to log1p(1e4 · x / total).
 
@@ -29,10 +44,7 @@ def log_normalize(values: Tensor, lengths: Tensor, total: Tensor, kind: str) -> 
     -------
     Values >= 0 with the shape of ``values``, float32.
     """
-    if kind == "log1p":
-        values = torch.expm1(values)
-    elif kind == "log2p1":
-        values = torch.expm1(values * math.log(2.0))
+    values = linear_values(values, kind)
     # A row without counts has no nonzeros, so its factor is never used.
     factor = (TARGET_SUM / total.double().clamp_min(1e-12)).to(values.dtype)
     if values.device.type == "cpu":

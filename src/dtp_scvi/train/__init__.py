@@ -9,7 +9,7 @@ from dtp_scvi.train._batches import Rows, SparseBatches
 from dtp_scvi.train._imitate import LinearStart, ridge_start
 from dtp_scvi.train._linear import Folds, LinearFit, fit_linear
 from dtp_scvi.train._panel import Panel, choose_panel, gene_attributions, panel_table
-from dtp_scvi.train._plan import DistillPlan, ResidualPlan
+from dtp_scvi.train._plan import DistillPlan, PanelPlan, ResidualPlan
 from dtp_scvi.train._prepare import (
     InnerFolds,
     TokenBasis,
@@ -31,6 +31,7 @@ __all__ = [
     "LinearFit",
     "LinearStart",
     "Panel",
+    "PanelPlan",
     "ResidualPlan",
     "Rows",
     "SparseBatches",
