@@ -26,6 +26,10 @@ SURVIVAL_KEY: Final = "dtp_survival"
 # Written by tl.drug_response.
 DRUG_RESPONSE_KEY: Final = "dtp_drug_response"
 
+# Written by tl.rank_targets and tl.target_recovery.
+TARGETS_KEY: Final = "dtp_targets"
+TARGET_RECOVERY_KEY: Final = "dtp_target_recovery"
+
 # Written by an evaluation of a student against its teacher.
 FIDELITY_KEY: Final = "dtp_fidelity"
 

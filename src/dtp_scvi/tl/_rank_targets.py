@@ -1,0 +1,402 @@
+"""Rank genes as surface targets on evidence of several kinds, each in a column of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from dtp_scvi import __version__
+from dtp_scvi._constants import KEY_ADDED, RESEARCH_USE, SCORE_SUFFIX, TARGETS_KEY
+from dtp_scvi._docs import docs
+from dtp_scvi._validate import check_one_of, check_positive_int, check_range, problem
+from dtp_scvi.stats import GeneAssociations, interval, within_list_quantiles
+from dtp_scvi.tl import _target_ranks as ranking
+from dtp_scvi.tl._target_evidence import (
+    cell_evidence,
+    dependency_evidence,
+    hpa_evidence,
+    log2_ratio,
+    normal_evidence,
+    surface_evidence,
+)
+from dtp_scvi.tl._target_filters import Limits, apply_filters
+from dtp_scvi.tl._target_samples import Samples, read_samples, read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dtp_scvi.tl._target_evidence import Tables
+
+_TIERS = ("strict", "loose", None)
+
+
+@docs.dedent
+def rank_targets(
+    data: AnnData | pd.DataFrame,
+    *,
+    score_key: str = KEY_ADDED + SCORE_SUFFIX,
+    donor_key: str | None = None,
+    normal: Tables | None = None,
+    critical_tissues: Sequence[str] | None = None,
+    normal_cells: pd.DataFrame | None = None,
+    dependency: pd.DataFrame | None = None,
+    surface: pd.DataFrame | None = None,
+    hpa: pd.DataFrame | None = None,
+    surface_tier: Literal["strict", "loose"] | None = "strict",
+    min_detected: float | None = 0.2,
+    min_abundance: float | None = None,
+    max_normal: float | None = None,
+    weights: Mapping[str, float] | None = None,
+    missing: Literal["neutral", "exclude"] = "neutral",
+    layer: str | None = None,
+    scale: str = "auto",
+    gene_key: str | None = None,
+    min_cells: int = 1,
+    n_boot: int = 500,
+    n_shuffles: int = 200,
+    seed: int | None = 0,
+    key_added: str = TARGETS_KEY,
+) -> pd.DataFrame:
+    """
+    Rank genes as surface targets by association, abundance, normal tissue, dependency, evidence.
+
+    Hard filters first; then each kind of evidence is turned into the gene's quantile among the
+    candidates, and the score is their weighted geometric mean, so that a gene has to be good in
+    all of them. Nothing depends on which gene it is: known targets enter only in
+    :func:`~dtp_scvi.tl.target_recovery`.
+
+    Parameters
+    ----------
+    data
+        Scored samples or cells; or a table of genes with ``association`` and, where known,
+        ``abundance`` (log2(1 + TPM)) and ``share_detected``: it is ranked without resamples.
+    score_key
+        Numeric column of ``adata.obs``; a gene is associated where its expression goes *up* with
+        the score.
+    donor_key
+        Column of ``adata.obs`` with the donor or patient, whose rows are summed. By default
+        ``adata.obs["patient"]`` where it is there, otherwise each row is a donor.
+    normal
+        Levels in healthy tissue, genes x tissues, linear (:func:`dtp_scvi.datasets.read_hpa_consensus`,
+        :func:`dtp_scvi.datasets.read_gtex`), or several such tables by name: the highest counts.
+    critical_tissues
+        Columns of ``normal`` in which a target must not be; by default bone marrow, cerebral
+        cortex, colon, heart muscle, kidney, liver, lung, pancreas and small intestine, as far as
+        they are there.
+    normal_cells
+        Levels in healthy cell types (such as stem cells of the marrow), genes x types, linear.
+    dependency
+        What :func:`dtp_scvi.tl.essentiality` returned (its ``difference`` counts), or
+        :func:`dtp_scvi.datasets.read_depmap_summary`, which knows no other diseases.
+    surface
+        What :func:`dtp_scvi.datasets.read_surfaceome` returned.
+    hpa
+        What :func:`dtp_scvi.datasets.read_hpa` or :func:`dtp_scvi.datasets.hpa_flags` returned.
+    surface_tier
+        Tier of ``surface`` that a candidate has to be in, or ``None``.
+    min_detected
+        Least share of a donor's rows that show the gene, averaged over donors, or ``None``.
+    min_abundance
+        Least mean log expression, on the scale of the data, or ``None``.
+    max_normal
+        Highest level allowed in any critical tissue, in the units of ``normal``, or ``None``.
+    weights
+        Weights of components; 1 unless named, 0 leaves one out.
+    missing
+        What a gene without evidence in a component gets there: ``"neutral"``, the geometric mean
+        of the others' quantiles, or ``"exclude"``, removal from the list.
+    %(layer)s
+    %(scale)s
+    %(gene_key)s
+    min_cells
+        Scored rows that a donor needs; take 10 or more for single cells.
+    n_boot
+        Resamples of donors behind the intervals.
+    n_shuffles
+        Rankings with shuffled scores, for :func:`~dtp_scvi.tl.target_recovery`.
+    %(seed)s
+    key_added
+        Key of ``adata.uns`` under which the result is written, where an AnnData is given.
+
+    Returns
+    -------
+    One gene a row, candidates first, by rank; the others follow with ``removed_by``:
+
+    ``rank``, ``score``
+        1 is best; weighted geometric mean of the quantiles, in (0, 1). NaN for removed genes.
+    ``rank_low``, ``rank_high``, ``rank_median``
+        Of the ranks in resamples of donors, 95 %; association, abundance and contrasts anew.
+    ``rra_rho``, ``rra_p``, ``rra_rank``
+        Robust rank aggregation, unweighted, with Bonferroni's bound, not adjusted for the number
+        of genes. It takes components for independent, which they are not quite.
+    ``association``, ``association_low``, ``association_high``
+        Spearman's correlation with the score over donors, 95 % interval for candidates.
+    ``abundance``, ``share_detected``
+        Mean log expression over donors; mean over donors of the share of rows that show the gene.
+    ``normal_max``, ``normal_max_tissue``, ``normal_mean``, ``log2_ratio_max``, ``log2_ratio_mean``
+        Over the critical tissues; of several tables the highest (and each with its name at the
+        end). The ratios compare the level in the samples with them, 1 added to both.
+    ``normal_cells_max``, ``normal_cells_max_type``, ``log2_ratio_cells``
+        The same for healthy cell types.
+    ``dependency``, ``is_common_essential``
+        Effect of losing the gene, negative where the disease needs it. For common essential genes
+        it counts as not known.
+    ``surface_<source>``, ``surface_loose``, ``surface_strict``, ``surface_sources``
+        Which sources and tiers say surface, and how many; missing where the table lacks the gene.
+    ``HPA_surface_protein``, ``HPA_antibody_reliability``, ``HPA_reliability_IH``, ``HPA_reliability_IF``
+        As read. The reliability is the component ``antibody``; the surface flag is no component,
+        for HPA is one of the sources.
+    ``quantile_<component>``
+        Among candidates, NaN where nothing is known. Components: ``association``, ``abundance``,
+        ``contrast``, ``cells``, ``dependency``, ``surface``, ``antibody``.
+    ``rank_without_<component>``, ``max_rank_shift``
+        Ranks with a component left out, and the largest change.
+    ``name``, ``hgnc_status``, ``removed_by``
+        The name in the data, how it was matched (``"exact"``, ``"case"``, ``"previous"``,
+        ``"alias"``, ``"ensembl"``, ``"spreadsheet"``, ``"ambiguous"``, ``"unmatched"``), and the
+        first filter that a gene failed.
+
+    ``attrs["dtp_targets"]`` and ``adata.uns["dtp_targets"]`` hold ``filters``, ``components``
+    (weight, genes without evidence), ``leave_one_out``, ``names`` (``unmatched``, ``ambiguous``,
+    ``damaged``, ``superseded``, ``merged``) and ``params``; ``uns`` also ``table``, and candidates
+    x draws of rank percentiles, 1 the best: ``resampled`` and ``shuffled``.
+
+    Raises
+    ------
+    ValueError
+        Fewer than five donors, a constant score, a table that shares no gene, no gene left, a
+        weight for what has no evidence.
+    KeyError
+        A key, tissue or component is unknown; near matches are named.
+
+    Notes
+    -----
+    Levels of different platforms differ by a factor that is nearly the same for all genes; ranks
+    hardly depend on it, single ratios do. A rank is noisier at the top than it looks: the best
+    genes tend to fall in resamples.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import dtp_scvi as dtp
+    >>> bulk = dtp.datasets.simulate_cohort(60, n_genes=300, n_drugs=4)
+    >>> genes = bulk.var_names
+    >>> normal = pd.DataFrame({"liver": 5.0, "lung": range(len(genes))}, index=genes)
+    >>> table = dtp.tl.rank_targets(
+    ...     bulk,
+    ...     score_key="true_persister_fraction",
+    ...     normal=normal,
+    ...     surface_tier=None,
+    ...     n_boot=50,
+    ...     n_shuffles=20,
+    ... )
+    >>> int(table["rank"].iloc[0]), table["normal_max_tissue"].iloc[-1]
+    (1, 'lung')
+    """
+    _check_arguments(surface_tier, surface, missing, max_normal, normal, n_boot, n_shuffles)
+    if isinstance(data, pd.DataFrame):
+        samples = read_table(data)
+    else:
+        check_positive_int(min_cells, "min_cells")
+        options: dict[str, Any] = {"layer": layer, "scale": scale, "gene_key": gene_key}
+        samples = read_samples(data, score_key, donor_key, min_cells=min_cells, **options)
+    table, about = _collect(
+        samples, normal, critical_tissues, normal_cells, dependency, surface, hpa
+    )
+    limits = Limits(surface_tier, min_detected, min_abundance, max_normal)
+    table["removed_by"], filters = apply_filters(table, limits)
+    if missing == "exclude":
+        filters = _exclude(table, filters, weights)
+    result = _rank(samples, table, weights, n_boot, n_shuffles, seed)
+    result["filters"] = filters
+    result["names"] = samples.genes.report
+    result["params"] = {
+        **samples.params,
+        **about,
+        "surface_tier": surface_tier or "none",
+        "min_detected": np.nan if min_detected is None else min_detected,
+        "min_abundance": np.nan if min_abundance is None else min_abundance,
+        "max_normal": np.nan if max_normal is None else max_normal,
+        "missing": missing,
+        "n_boot": n_boot,
+        "n_shuffles": n_shuffles,
+        "seed": -1 if seed is None else seed,
+        "n_genes": len(table),
+        "n_candidates": int((table["removed_by"] == "").sum()),
+        "version": __version__,
+        "research_use": RESEARCH_USE,
+    }
+    out = result["table"]
+    out.attrs[TARGETS_KEY] = _plain(result)
+    if isinstance(data, AnnData):
+        data.uns[key_added] = _storable(result)
+    return out
+
+
+def _check_arguments(
+    surface_tier: str | None,
+    surface: pd.DataFrame | None,
+    missing: str,
+    max_normal: float | None,
+    normal: Tables | None,
+    n_boot: int,
+    n_shuffles: int,
+) -> None:
+    check_one_of(surface_tier, _TIERS, "surface_tier")
+    check_one_of(missing, ("neutral", "exclude"), "missing")
+    check_positive_int(n_boot, "n_boot")
+    check_positive_int(n_shuffles, "n_shuffles")
+    if surface_tier is not None and surface is None:
+        msg = problem(
+            f"a table `surface` for surface_tier={surface_tier!r}",
+            "None",
+            "Pass what dtp.datasets.read_surfaceome returned, or surface_tier=None.",
+        )
+        raise ValueError(msg)
+    if max_normal is not None:
+        check_range(max_normal, "max_normal", 0.0)
+        if normal is None:
+            msg = problem("a table `normal` for `max_normal`", "None", "Pass levels by tissue.")
+            raise ValueError(msg)
+
+
+def _collect(
+    samples: Samples,
+    normal: Tables | None,
+    critical: Sequence[str] | None,
+    normal_cells: pd.DataFrame | None,
+    dependency: pd.DataFrame | None,
+    surface: pd.DataFrame | None,
+    hpa: pd.DataFrame | None,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return all evidence on all genes, and what it was taken from."""
+    genes = samples.genes.table.index
+    about: dict[str, Any] = {}
+    table = samples.genes.table.copy()
+    if len(samples.values):
+        found = GeneAssociations(samples.values, samples.score)
+        table["association"], table["abundance"] = found.values(), samples.values.mean(axis=0)
+    else:
+        table["association"], table["abundance"] = samples.association, samples.abundance
+    table["share_detected"] = samples.detected
+    level = samples.log2_level(table["abundance"].to_numpy(dtype=np.float64))
+    if normal is not None:
+        part, said = normal_evidence(normal, genes, critical)
+        table, about = table.join(part), about | said
+        for name in ("max", "mean"):
+            table[f"log2_ratio_{name}"] = log2_ratio(level, table[f"normal_{name}"])
+    if normal_cells is not None:
+        table = table.join(cell_evidence(normal_cells, genes))
+        table["log2_ratio_cells"] = log2_ratio(level, table["normal_cells_max"])
+    if dependency is not None:
+        part, said = dependency_evidence(dependency, genes)
+        table, about = table.join(part), about | said
+    if surface is not None:
+        table = table.join(surface_evidence(surface, genes))
+    if hpa is not None:
+        table = table.join(hpa_evidence(hpa, genes))
+    return table, about
+
+
+def _exclude(
+    table: pd.DataFrame, filters: pd.DataFrame, weights: Mapping[str, float] | None
+) -> pd.DataFrame:
+    """Remove candidates that lack evidence in a component that counts."""
+    values = ranking.component_values(table[table["removed_by"] == ""])
+    used = ranking.check_weights(weights, values)
+    lacks = np.zeros(len(table), dtype=bool)
+    lacks[table["removed_by"] == ""] = np.isnan([values[name] for name in used]).any(axis=0)
+    table.loc[lacks, "removed_by"] = "missing"
+    left = int((table["removed_by"] == "").sum())
+    if not left:
+        msg = problem(
+            "a candidate with evidence in every component",
+            f"none of {int(lacks.sum()):,}",
+            'Pass missing="neutral", or give components without evidence a weight of 0.',
+        )
+        raise ValueError(msg)
+    n = int(lacks.sum())
+    row = {"filter": "missing", "rule": f"evidence in {', '.join(used)}", "removed": n}
+    return pd.concat([filters, pd.DataFrame([row | {"unknown": n, "left": left}])]).reset_index(
+        drop=True
+    )
+
+
+def _rank(
+    samples: Samples,
+    table: pd.DataFrame,
+    weights: Mapping[str, float] | None,
+    n_boot: int,
+    n_shuffles: int,
+    seed: int | None,
+) -> dict[str, Any]:
+    """Rank the candidates, and do it again on resamples and shuffles."""
+    places = np.flatnonzero(table["removed_by"] == "")
+    listed = table.iloc[places]
+    values = ranking.component_values(listed)
+    used = ranking.check_weights(weights, values)
+    score = ranking.combine(values, used)
+    columns = pd.DataFrame(
+        {"rank": ranking.ranks_of(score), "score": score}, index=listed.index
+    ).join(ranking.aggregate(values, used).set_index(listed.index))
+    without, rests = ranking.leave_one_out(values, used, listed.index)
+    drawn: dict[str, Any] = {}
+    if len(samples.values):
+        redo = ranking.Redo(samples, places, listed, values, used)
+        again, rho = redo.resampled(n_boot, seed)
+        n_donors = len(samples.score)
+        columns = columns.join(ranking.rank_intervals(again, n_donors).set_index(listed.index))
+        low, high = interval(rho, axis=0, n_clusters=n_donors)
+        columns["association_low"], columns["association_high"] = low, high
+        shuffled = redo.shuffled(n_shuffles, seed)
+        for name, scores in (("resampled", again), ("shuffled", shuffled)):
+            drawn[name] = _percentiles(scores, listed.index)
+    for name, column in values.items():
+        columns[f"quantile_{name}"] = within_list_quantiles(column)
+    whole = table.join(columns.join(without))
+    whole = whole.sort_values(["rank", "removed_by"], kind="stable", na_position="last")
+    first = ["rank", "rank_low", "rank_high", "rank_median", "score", "rra_rank", "rra_p"]
+    first = [name for name in first if name in whole]
+    components = [
+        {
+            "component": name,
+            "column": ranking.COMPONENTS[name],
+            "weight": used.get(name, 0.0),
+            "n_missing": int(np.isnan(values[name]).sum()),
+        }
+        for name in values
+    ]
+    return {
+        "table": whole[[*first, *(name for name in whole if name not in first)]],
+        "components": pd.DataFrame(components),
+        "leave_one_out": rests,
+        **drawn,
+    }
+
+
+def _percentiles(scores: Any, genes: pd.Index) -> pd.DataFrame:
+    places = within_list_quantiles(np.round(scores, 12)).astype(np.float32)
+    return pd.DataFrame(places.T, index=genes, columns=[str(k) for k in range(len(places))])
+
+
+def _plain(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what fits ``attrs``: lists and plain values, which copies and JSON keep."""
+    frames = ("filters", "components", "leave_one_out")
+    return {name: result[name].to_dict("records") for name in frames} | {
+        "names": result["names"],
+        "params": result["params"],
+    }
+
+
+def _storable(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``uns`` and h5ad can hold: arrays of text instead of lists."""
+    return {**result, **{name: _arrays(result[name]) for name in ("names", "params")}}
+
+
+def _arrays(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _arrays(part) for name, part in value.items()}
+    return np.array(value, dtype=object) if isinstance(value, list | tuple) else value
