@@ -74,6 +74,10 @@ RESPONSE_RESEARCH_USE: Final = (
     "For research use only. The score is a predicted ex-vivo response of a sample; it is not a "
     "diagnosis, not a clinical outcome and no guide to treatment."
 )
+TARGETS_RESEARCH_USE: Final = (
+    "For research use only. A rank says where to look in the laboratory; it is no evidence that a "
+    "protein can be targeted, or safely."
+)
 RESEARCH_USE: Final = (
     "For research use only. The score is the predicted membership of the positive training "
     "class; it is not a diagnosis and not a statement about a patient."

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 # A gene, its evidence, and whether that is known.
 Step = tuple[str, str, "NDArray[np.bool_]", "NDArray[np.bool_]"]
-ABSENT = "no evidence"
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,10 @@ class Limits:
     min_detected: float | None
     min_abundance: float | None
     max_normal: float | None
+
+    def numbers(self) -> dict[str, float | None]:
+        """The limits that are numbers, by name."""
+        return {name: value for name, value in vars(self).items() if name != "surface_tier"}
 
 
 def apply_filters(table: pd.DataFrame, limits: Limits) -> tuple[NDArray[np.object_], pd.DataFrame]:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy.stats import beta, hypergeom
 
 from dtp_scvi import __version__
-from dtp_scvi._constants import RESEARCH_USE, TARGET_RECOVERY_KEY, TARGETS_KEY
+from dtp_scvi._constants import TARGET_RECOVERY_KEY, TARGETS_KEY, TARGETS_RESEARCH_USE
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_key, check_positive_int, problem, shorten
 from dtp_scvi.data import SymbolResolver
 from dtp_scvi.stats import matched_draws, matching_bins, within_list_quantiles
 from dtp_scvi.tl._target_ranks import ranks_of
+from dtp_scvi.tl._target_tests import curve, matched, top_list, with_draws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +39,6 @@ CONTROLS: Final = (
     "LILRB4",
 )
 RANKED: Final = "ranked"
-_POINTS: Final = 500
 _HIGH_IS_GOOD: Final = ("quantile_", "score", "association", "abundance", "log2_ratio_")
 _COLUMNS: Final = (
     *("test", "k", "value", "value_low", "value_high", "expected", "null_low", "null_high"),
@@ -161,10 +160,10 @@ def target_recovery(
         bins = matching_bins([whole.loc[ranks.index, name] for name in match_on])
     sets = matched_draws(places, bins, n_random, seed=seed)
     percentile = within_list_quantiles(-ranks.to_numpy())
-    rows = [_matched(percentile, places, sets)]
+    rows = [matched(percentile, places, sets)]
     if by == "rank" and universe is None and drawn:
-        rows = _with_draws(rows, drawn, ranks.index[places], len(ranks))
-    rows += [_top(ranks.to_numpy(), places, length) for length in top]
+        rows = with_draws(rows, drawn, ranks.index[places], len(ranks))
+    rows += [top_list(ranks.to_numpy(), places, length) for length in top]
     tests = pd.DataFrame(rows, columns=list(_COLUMNS))
     tests["n_controls"], tests["n_genes"] = len(places), len(ranks)
     tests["note"] = tests["note"].fillna("")
@@ -174,7 +173,7 @@ def target_recovery(
     result = {
         "table": tests,
         "controls": listed,
-        "curve": _curve(ranks.to_numpy(), places, sets),
+        "curve": curve(ranks.to_numpy(), places, sets),
         "params": _params(data, table, key, by, match_on, bins, n_random, seed),
     }
     if isinstance(data, AnnData):
@@ -201,7 +200,7 @@ def _params(
         "seed": -1 if seed is None else seed,
         "simulated": bool(about.get("params", {}).get("simulated", False)),
         "version": __version__,
-        "research_use": RESEARCH_USE,
+        "research_use": TARGETS_RESEARCH_USE,
     }
 
 
@@ -271,77 +270,3 @@ def _controls(
             status = f"no {by}" if pd.isna(whole.loc[gene, by]) else "not in the universe"
         rows.append({"name": str(name), "gene": gene, "status": status})
     return pd.DataFrame(rows, columns=["name", "gene", "status"])
-
-
-def _matched(
-    percentile: Array, places: NDArray[np.intp], sets: NDArray[np.intp]
-) -> dict[str, Any]:
-    return _against(
-        "matched_genes", float(percentile[places].mean()), percentile[sets].mean(axis=1)
-    )
-
-
-def _against(test: str, value: float, null: Array) -> dict[str, Any]:
-    """Compare a mean percentile with a null, one-sided, counting what was seen itself."""
-    count, n = int(np.count_nonzero(null >= value - 1e-9)), len(null)
-    low, high = np.quantile(null, [0.025, 0.975])
-    return {
-        "test": test,
-        "value": value,
-        "expected": float(null.mean()),
-        "null_low": float(low),
-        "null_high": float(high),
-        "p": (1 + count) / (1 + n),
-        # Clopper and Pearson's, of the share that is estimated by counting.
-        "p_low": float(beta.ppf(0.025, count, n - count + 1)) if count else 0.0,
-        "p_high": float(beta.ppf(0.975, count + 1, n - count)) if count < n else 1.0,
-    }
-
-
-def _with_draws(
-    rows: list[dict[str, Any]],
-    drawn: Mapping[str, pd.DataFrame],
-    genes: pd.Index,
-    n_genes: int,
-) -> list[dict[str, Any]]:
-    """Add the interval over resamples of donors, and the test against shuffled scores."""
-    if "resampled" in drawn:
-        again = drawn["resampled"].loc[genes].to_numpy(np.float64).mean(axis=0)
-        rows[0]["value_low"], rows[0]["value_high"] = np.quantile(again, [0.025, 0.975])
-    if "shuffled" in drawn and len(drawn["shuffled"]) == n_genes:
-        null = drawn["shuffled"].loc[genes].to_numpy(np.float64).mean(axis=0)
-        more = {name: rows[0].get(name, np.nan) for name in ("value_low", "value_high")}
-        rows.append(_against("shuffled_score", rows[0]["value"], null) | more)
-    return rows
-
-
-def _top(ranks: Array, places: NDArray[np.intp], length: int) -> dict[str, Any]:
-    """Count controls among the first ones; ties at the border are all in."""
-    n, n_controls = len(ranks), len(places)
-    row: dict[str, Any] = {"test": f"top_{length}", "k": length}
-    if length >= n:
-        return row | {"note": f"only {n:,} genes are ranked"}
-    inside = int(np.count_nonzero(ranks <= length))
-    found = int(np.count_nonzero(ranks[places] <= length))
-    null = hypergeom(n, n_controls, inside)
-    return row | {
-        "value": found,
-        "expected": float(null.mean()),
-        "null_low": float(null.ppf(0.025)),
-        "null_high": float(null.ppf(0.975)),
-        "p": float(null.sf(found - 1)),
-        "note": "" if inside == length else f"{inside:,} genes: ties at the border",
-    }
-
-
-def _curve(ranks: Array, places: NDArray[np.intp], sets: NDArray[np.intp]) -> pd.DataFrame:
-    """Count controls and matched random genes up to each rank, or up to 500 of them."""
-    n = len(ranks)
-    at = np.unique(np.linspace(1, n, min(n, _POINTS)).round())
-    found = (ranks[places][:, None] <= at).sum(axis=0)
-    random = sum((ranks[column][:, None] <= at).astype(np.int16) for column in sets.T)
-    low, high = np.quantile(random, [0.025, 0.975], axis=0)
-    mean = np.asarray(random).mean(axis=0)
-    return pd.DataFrame(
-        {"rank": at, "found": found, "random": mean, "random_low": low, "random_high": high}
-    )
