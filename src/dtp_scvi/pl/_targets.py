@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import NullLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from dtp_scvi._constants import TARGETS_KEY
 from dtp_scvi._docs import docs
@@ -135,7 +135,8 @@ def _rank_panel(ax: Axes, shown: pd.DataFrame, n_columns: int) -> None:
     panel.set_xscale("log")
     largest = shown[[c for c in ("rank", "rra_rank", "rank_high") if c in shown]].max(axis=None)
     panel.set_xlim(0.8, max(float(largest), 10.0) * 1.25)
-    panel.xaxis.set_major_formatter(ScalarFormatter())
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     panel.xaxis.set_minor_locator(NullLocator())
     first = "● rank, 95 %" if has_interval else "● rank"
     dress(panel, f"{first}\n◇ robust aggregation", "")

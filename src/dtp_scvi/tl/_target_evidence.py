@@ -175,9 +175,9 @@ def dependency_evidence(
 
 def surface_evidence(table: pd.DataFrame, genes: pd.Index) -> pd.DataFrame:
     """Return a column per source and tier, missing where the table lacks the gene."""
-    for name in ("n_sources", "strict", "loose"):
-        check_key(table, name, "the table `surface`", "surface")
     found = look_up(table, genes, "surface")
+    for name in ("n_sources", "strict", "loose"):
+        check_key(found, name, "the table `surface`", "surface")
     out = pd.DataFrame(index=genes)
     for name in (*SOURCES, "loose", "strict"):
         if name in found:
@@ -188,8 +188,8 @@ def surface_evidence(table: pd.DataFrame, genes: pd.Index) -> pd.DataFrame:
 
 def hpa_evidence(table: pd.DataFrame, genes: pd.Index) -> pd.DataFrame:
     """Return the flags of HPA as text; ``"Not available"`` where it doesn't know the gene."""
-    check_key(table, _HPA[1], "the table `hpa`", "hpa")
     found = look_up(table, genes, "hpa")
+    check_key(found, _HPA[1], "the table `hpa`", "hpa")
     out = pd.DataFrame(index=genes)
     for name in _HPA:
         if name in found:

@@ -185,12 +185,16 @@ class Redo:
         for name, column in (("contrast", "normal_max"), ("cells", "normal_cells_max")):
             if name in self._values:
                 anew[name] = log2_ratio(level, self._table[column])
-        return combine(self._values | anew, self._weights), rho
+        return self._combine(anew, rho.shape), rho
 
     def shuffled(self, n_shuffles: int, seed: int | None) -> Array:
         """Return scores after the donors' scores changed places, (shuffles, genes)."""
         rho = self._found.shuffled(n_shuffles, seed=seed)
-        return combine(self._values | {"association": rho}, self._weights)
+        return self._combine({"association": rho}, rho.shape)
+
+    def _combine(self, anew: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
+        # Where nothing that is done anew has a weight, all rankings are the same.
+        return np.broadcast_to(combine(self._values | dict(anew), self._weights), shape)
 
 
 def rank_intervals(scores: Array, n_donors: int) -> pd.DataFrame:
