@@ -35,7 +35,7 @@ def targets(
     ax: Axes | None = None,
 ) -> Axes:
     """
-    Draw the evidence on the best targets as a heat map, with their rank intervals at the side.
+    Draw the evidence on the best targets as a heat map, rank intervals at its side.
 
     Parameters
     ----------

@@ -88,7 +88,7 @@ def robust_rank_aggregation(
     ranks: ArrayLike,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
-    Robust rank aggregation: is an item near the top of more lists than chance would have it?
+    Ask whether an item is near the top of more lists than chance would have it.
 
     Parameters
     ----------

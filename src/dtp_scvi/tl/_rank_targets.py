@@ -26,7 +26,7 @@ _TIERS = ("strict", "loose", None)
 
 @docs.dedent
 def rank_targets(
-    data: AnnData | pd.DataFrame,
+    adata: AnnData | pd.DataFrame,
     *,
     score_key: str = KEY_ADDED + SCORE_SUFFIX,
     donor_key: str | None = None,
@@ -52,7 +52,7 @@ def rank_targets(
     key_added: str = TARGETS_KEY,
 ) -> pd.DataFrame:
     """
-    Rank genes as surface targets by association, abundance, normal tissue, dependency, evidence.
+    Rank surface targets on several kinds of evidence, each in a column of its own.
 
     Hard filters first; then each kind of evidence is turned into the gene's quantile among the
     candidates, and the score is their weighted geometric mean, so that a gene has to be good in
@@ -61,7 +61,7 @@ def rank_targets(
 
     Parameters
     ----------
-    data
+    adata
         Scored samples or cells; or a table of genes with ``association`` and, where known,
         ``abundance`` (log2(1 + TPM)) and ``share_detected``: it is ranked without resamples.
     score_key
@@ -188,12 +188,12 @@ def rank_targets(
     (1, 'lung')
     """
     _check_arguments(surface_tier, surface, missing, max_normal, normal, n_boot, n_shuffles)
-    if isinstance(data, pd.DataFrame):
-        samples = read_table(data)
+    if isinstance(adata, pd.DataFrame):
+        samples = read_table(adata)
     else:
         check_positive_int(min_cells, "min_cells")
         options: dict[str, Any] = {"layer": layer, "scale": scale, "gene_key": gene_key}
-        samples = read_samples(data, score_key, donor_key, min_cells=min_cells, **options)
+        samples = read_samples(adata, score_key, donor_key, min_cells=min_cells, **options)
     tables = (normal, critical_tissues, normal_cells, dependency, surface, hpa)
     table, about = collect(samples, *tables)
     limits = Limits(surface_tier, min_detected, min_abundance, max_normal)
@@ -220,8 +220,8 @@ def rank_targets(
     }
     out: pd.DataFrame = result["table"]
     out.attrs[TARGETS_KEY] = plain(result)
-    if isinstance(data, AnnData):
-        data.uns[key_added] = storable(result)
+    if isinstance(adata, AnnData):
+        adata.uns[key_added] = storable(result)
     return out
 
 

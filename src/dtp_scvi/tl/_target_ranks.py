@@ -20,7 +20,7 @@ from dtp_scvi.stats import (
 from dtp_scvi.tl._target_evidence import RELIABILITY, log2_ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -39,6 +39,8 @@ COMPONENTS: Final = {
     "antibody": "HPA_antibody_reliability",
 }
 _EVEN: Final = 0.5
+# Draws times genes that are ranked at a time.
+_BATCH: Final = 1_000_000
 
 
 def component_values(table: pd.DataFrame) -> dict[str, Array]:
@@ -179,22 +181,30 @@ class Redo:
         n = len(self._expression)
         drawn = np.stack(list(cluster_bootstrap_weights(None, n_boot, seed=seed, n_rows=n)))
         rho = self._found.resampled(drawn)
-        abundance = drawn @ self._expression / n
+        return self._batches(rho, lambda rows: self._anew(drawn[rows], rho[rows])), rho
+
+    def _anew(self, drawn: Array, rho: Array) -> dict[str, Array]:
+        abundance = drawn @ self._expression / len(self._expression)
         level = self._samples.log2_level(abundance)
         anew = {"association": rho, "abundance": abundance}
         for name, column in (("contrast", "normal_max"), ("cells", "normal_cells_max")):
             if name in self._values:
                 anew[name] = log2_ratio(level, self._table[column])
-        return self._combine(anew, rho.shape), rho
+        return anew
 
     def shuffled(self, n_shuffles: int, seed: int | None) -> Array:
         """Return scores after the donors' scores changed places, (shuffles, genes)."""
         rho = self._found.shuffled(n_shuffles, seed=seed)
-        return self._combine({"association": rho}, rho.shape)
+        return self._batches(rho, lambda rows: {"association": rho[rows]})
 
-    def _combine(self, anew: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
-        # Where nothing that is done anew has a weight, all rankings are the same.
-        return np.broadcast_to(combine(self._values | dict(anew), self._weights), shape)
+    def _batches(self, rho: Array, anew: Callable[[slice], dict[str, Array]]) -> Array:
+        """Rank some draws at a time: each takes a number per gene and component."""
+        scores = np.empty(rho.shape)
+        step = max(1, _BATCH // max(1, rho.shape[1]))
+        for start in range(0, len(rho), step):
+            rows = slice(start, start + step)
+            scores[rows] = combine(self._values | anew(rows), self._weights)
+        return scores
 
 
 def rank_intervals(scores: Array, n_donors: int) -> pd.DataFrame:

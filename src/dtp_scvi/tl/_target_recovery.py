@@ -48,7 +48,7 @@ _COLUMNS: Final = (
 
 @docs.dedent
 def target_recovery(
-    data: AnnData | pd.DataFrame,
+    adata: AnnData | pd.DataFrame,
     *,
     controls: Iterable[str] = CONTROLS,
     universe: Iterable[str] | None = None,
@@ -62,11 +62,11 @@ def target_recovery(
     key_added: str = TARGET_RECOVERY_KEY,
 ) -> dict[str, Any]:
     """
-    Test whether known targets are ranked higher than chance and their abundance would have it.
+    Test whether known targets are ranked higher than matched random genes.
 
     Parameters
     ----------
-    data
+    adata
         AnnData that :func:`~dtp_scvi.tl.rank_targets` wrote to, or the table that it returned.
     controls
         Names of known targets, of any vintage; by default FLT3, CD33, IL3RA (CD123), CLEC12A,
@@ -141,7 +141,7 @@ def target_recovery(
     check_positive_int(min_controls, "min_controls")
     for length in top:
         check_positive_int(length, "top")
-    table, drawn = _stored(data, key)
+    table, drawn = _stored(adata, key)
     ranks, whole = _ranking(table, by, universe)
     listed = _controls(controls, ranks, whole, by)
     places = np.flatnonzero(ranks.index.isin(listed.loc[listed["status"] == RANKED, "gene"]))
@@ -174,15 +174,15 @@ def target_recovery(
         "table": tests,
         "controls": listed,
         "curve": curve(ranks.to_numpy(), places, sets),
-        "params": _params(data, table, key, by, match_on, bins, n_random, seed),
+        "params": _params(adata, table, key, by, match_on, bins, n_random, seed),
     }
-    if isinstance(data, AnnData):
-        data.uns[key_added] = result
+    if isinstance(adata, AnnData):
+        adata.uns[key_added] = result
     return result
 
 
 def _params(
-    data: Any,
+    adata: Any,
     table: pd.DataFrame,
     key: str,
     by: str,
@@ -191,7 +191,7 @@ def _params(
     n_random: int,
     seed: int | None,
 ) -> dict[str, Any]:
-    about = data.uns[key] if isinstance(data, AnnData) else table.attrs.get(TARGETS_KEY, {})
+    about = adata.uns[key] if isinstance(adata, AnnData) else table.attrs.get(TARGETS_KEY, {})
     return {
         "by": by,
         "match_on": ", ".join(match_on) or "nothing",
@@ -204,20 +204,20 @@ def _params(
     }
 
 
-def _stored(data: Any, key: str) -> tuple[pd.DataFrame, Mapping[str, pd.DataFrame]]:
+def _stored(adata: Any, key: str) -> tuple[pd.DataFrame, Mapping[str, pd.DataFrame]]:
     """Return the table of targets, and percentiles in resamples and shuffles where they are."""
-    if isinstance(data, pd.DataFrame):
-        return data, {}
-    if not isinstance(data, AnnData):
+    if isinstance(adata, pd.DataFrame):
+        return adata, {}
+    if not isinstance(adata, AnnData):
         msg = problem(
-            "an AnnData or a table of targets", type(data).__name__, "Run dtp.tl.rank_targets."
+            "an AnnData or a table of targets", type(adata).__name__, "Run dtp.tl.rank_targets."
         )
         raise TypeError(msg)
-    if key not in data.uns:
-        found = f"no such key ({shorten(data.uns)})"
+    if key not in adata.uns:
+        found = f"no such key ({shorten(adata.uns)})"
         msg = problem(f"`adata.uns[{key!r}]`", found, "Run dtp.tl.rank_targets first.")
         raise KeyError(msg)
-    stored = data.uns[key]
+    stored = adata.uns[key]
     return stored["table"], {k: stored[k] for k in ("resampled", "shuffled") if k in stored}
 
 
