@@ -32,6 +32,9 @@ ENRICHMENT_KEY: Final = "dtp_enrichment"
 # Written by tl.signatures and tl.compare_signatures.
 SIGNATURES_KEY: Final = "dtp_signatures"
 SIGNATURE_COMPARISON_KEY: Final = "dtp_signature_comparison"
+# Written by tl.rank_targets and tl.target_recovery.
+TARGETS_KEY: Final = "dtp_targets"
+TARGET_RECOVERY_KEY: Final = "dtp_target_recovery"
 
 # Written by an evaluation of a student against its teacher.
 FIDELITY_KEY: Final = "dtp_fidelity"
@@ -83,6 +86,10 @@ LSC17: Final = "lsc17"
 RESPONSE_RESEARCH_USE: Final = (
     "For research use only. The score is a predicted ex-vivo response of a sample; it is not a "
     "diagnosis, not a clinical outcome and no guide to treatment."
+)
+TARGETS_RESEARCH_USE: Final = (
+    "For research use only. A rank says where to look in the laboratory; it is no evidence that a "
+    "protein can be targeted, or safely."
 )
 RESEARCH_USE: Final = (
     "For research use only. The score is the predicted membership of the positive training "

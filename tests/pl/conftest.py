@@ -284,3 +284,31 @@ def compared() -> pd.DataFrame:
             "partial_q": [0.3, 0.8, np.nan],
         }
     )
+
+
+@pytest.fixture
+def target_table() -> pd.DataFrame:
+    """What ``tl.rank_targets`` returns for thirty genes, two of them removed."""
+    rng = np.random.default_rng(0)
+    n = 28
+    quantiles = rng.random((n, 4))
+    quantiles[3:9, 2] = np.nan
+    table = pd.DataFrame(
+        quantiles,
+        columns=[f"quantile_{c}" for c in ("association", "abundance", "dependency", "antibody")],
+        index=pd.Index([f"GENE{i}" for i in range(n)], name="gene"),
+    )
+    table["rank"] = np.arange(1.0, n + 1)
+    table["rank_low"], table["rank_high"] = table["rank"] * 0.7, table["rank"] * 1.6
+    table["rra_rank"] = rng.permutation(n) + 1.0
+    table["abundance"], table["removed_by"] = rng.random(n), ""
+    removed = pd.DataFrame({"removed_by": "surface"}, index=["GONE1", "GONE2"])
+    table = pd.concat([table, removed]).rename_axis("gene")
+    table.attrs["dtp_targets"] = {"params": {"simulated": True}}
+    return table
+
+
+@pytest.fixture
+def recovered(target_table) -> dict:
+    names = ["GENE1", "GENE2", "GENE9", "GENE20", "GONE1"]
+    return tl.target_recovery(target_table, controls=names, n_random=200)

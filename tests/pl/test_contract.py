@@ -33,6 +33,8 @@ OTHERS = [
     "history",
     "program_attention",
     "survival",
+    "target_recovery",
+    "targets",
     "transfer",
     *DRUGS,
 ]
@@ -56,6 +58,8 @@ def figure(request, result, audited, scored, agreement, losses, attention):
         "history": (losses,),
         "program_attention": (attention,),
         "survival": (request.getfixturevalue("survived"),),
+        "target_recovery": (request.getfixturevalue("recovered"),),
+        "targets": (request.getfixturevalue("target_table"),),
         "transfer": (request.getfixturevalue("checked"),),
         **drug_figures(request.getfixturevalue("tested")),
     }

@@ -55,6 +55,16 @@ def test_logs_are_undone_before_they_are_summed(cells):
     np.testing.assert_allclose(found.X.toarray(), by_hand, rtol=1e-4)
 
 
+def test_a_logarithm_without_a_pseudocount_is_undone_once(cells):
+    linear = cells.copy()
+    linear.X = cells.layers["counts"].toarray() + 1.0
+    logs = linear.copy()
+    logs.X = np.log2(linear.X)
+    expected = dtp.pp.pseudobulk(linear, "donor", scale="normalized")
+    found = dtp.pp.pseudobulk(logs, "donor", scale="log2")
+    np.testing.assert_allclose(found.X.toarray(), expected.X.toarray(), rtol=1e-4)
+
+
 def test_what_belongs_to_a_group_is_kept(cells, tmp_path):
     found = dtp.pp.pseudobulk(cells, "donor", layer="counts")
     for name in ("tissue", "platform", "sex"):

@@ -16,7 +16,7 @@ from dtp_scvi.data._network_damaged import damaged_symbols
 from dtp_scvi.data._network_match import NetworkMatch, match_network
 from dtp_scvi.data._programs import coexpression_programs
 from dtp_scvi.data._scale import ScaleReport, detect_scale, resolve_scale
-from dtp_scvi.data._scale_kinds import LINEARISE, Scale, linearise, scale_kind
+from dtp_scvi.data._scale_kinds import LINEARISE, Scale, linearise, linearise_block, scale_kind
 from dtp_scvi.data._splits import feasible_folds, group_folds, leave_one_group_out
 from dtp_scvi.data._symbols import SymbolResolver
 
@@ -48,6 +48,7 @@ __all__ = [
     "iter_blocks",
     "leave_one_group_out",
     "linearise",
+    "linearise_block",
     "match_network",
     "nuisance_genes",
     "read_gmt",

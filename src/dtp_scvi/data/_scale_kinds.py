@@ -121,3 +121,31 @@ def linearise(values: np.ndarray, scale: Scale | str) -> np.ndarray:
         return values
     # expm1 keeps the digits of small values, which 2**x - 1 would lose.
     return np.expm1(values if kind == "log1p" else values * math.log(2.0))
+
+
+def linearise_block(values: np.ndarray, scale: Scale | str) -> np.ndarray:
+    """
+    Take the logarithm off what :func:`iter_blocks` has read.
+
+    A logarithm without a pseudocount is undone there, as its zeros are not stored zeros: undoing it
+    again would give 2 to the power of the expression.
+
+    Parameters
+    ----------
+    values
+        Values of a block.
+    scale
+        Scale of the matrix that the block was read from.
+
+    Returns
+    -------
+    Values on the linear scale.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dtp_scvi.data import linearise_block
+    >>> linearise_block(np.array([0.5, 8.0]), "log2").tolist()
+    [0.5, 8.0]
+    """
+    return values if scale_kind(scale) == "linear" else linearise(values, scale)

@@ -11,7 +11,7 @@ import pandas as pd
 from dtp_scvi._constants import FEWEST_ROWS, SIMULATION_KEY
 from dtp_scvi._labels import text_column
 from dtp_scvi._validate import check_key, near_matches, problem, shorten
-from dtp_scvi.data import gene_names, get_matrix, iter_blocks, linearise, resolve_scale, scale_kind
+from dtp_scvi.data import gene_names, get_matrix, iter_blocks, linearise_block, resolve_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,8 +75,7 @@ def read_training(
     found = resolve_scale(matrix, scale, name=name)
     blocks = list(iter_blocks(matrix, scale=found, indices=rows, check=name))
     values = np.vstack([block.matrix.toarray() for block in blocks]).astype(np.float64)
-    if scale_kind(found) != "linear":
-        values = linearise(values, found)
+    values = linearise_block(values, found)
     empty = values.sum(axis=1) == 0
     if empty.any():
         msg = problem("expression in every row", f"{empty.sum():,} rows of zeros", "Drop them.")

@@ -8,7 +8,7 @@ import numpy as np
 
 from dtp_scvi._constants import FEWEST_FOR_MOMENTS
 from dtp_scvi._validate import problem
-from dtp_scvi.data import linearise, scale_kind
+from dtp_scvi.data import linearise_block
 from dtp_scvi.model._response_input import Moments, read_inputs, standardise
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def linear_values(query: Query) -> NDArray[np.float64]:
 
 
 def _linear(block: Block, query: Query) -> NDArray[np.float64]:
-    values = block.matrix.toarray().astype(np.float64)
-    return values if scale_kind(query.scale) == "linear" else linearise(values, query.scale)
+    return linearise_block(block.matrix.toarray().astype(np.float64), query.scale)
 
 
 def _inputs(

@@ -48,8 +48,9 @@ class GeneAttention(nn.Module):
         super().__init__()
         self.embedding = nn.Parameter(torch.empty(n_genes, d_model))
         self.identity = nn.Parameter(torch.empty(n_genes, d_model)) if value_bias else None
-        self.blocks = nn.ModuleList(
-            nn.TransformerEncoderLayer(
+        self.blocks = nn.ModuleList()
+        for _ in range(n_blocks):
+            block = nn.TransformerEncoderLayer(
                 d_model,
                 n_heads,
                 d_hidden,
@@ -58,10 +59,8 @@ class GeneAttention(nn.Module):
                 batch_first=True,
                 norm_first=norm_first,
             )
-            for _ in range(n_blocks)
-        )
-        for block in self.blocks:
             block.self_attn.dropout = attention_dropout
+            self.blocks.append(block)
         self.channels = nn.Conv1d(d_model, n_channels, 1, bias=False)
         # Dropout stands before the normalisation, as published.
         self.between = nn.Sequential(

@@ -18,6 +18,8 @@ from dtp_scvi.pl._roc import roc
 from dtp_scvi.pl._scores import scores
 from dtp_scvi.pl._signatures import signatures
 from dtp_scvi.pl._survival import survival
+from dtp_scvi.pl._target_recovery import target_recovery
+from dtp_scvi.pl._targets import targets
 from dtp_scvi.pl._threshold_sweep import threshold_sweep
 from dtp_scvi.pl._threshold_transfer import threshold_transfer
 from dtp_scvi.pl._transfer import transfer
@@ -42,6 +44,8 @@ __all__ = [
     "scores",
     "signatures",
     "survival",
+    "target_recovery",
+    "targets",
     "threshold_sweep",
     "threshold_transfer",
     "transfer",

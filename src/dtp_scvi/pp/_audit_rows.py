@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dtp_scvi._constants import TARGET_SUM
-from dtp_scvi.data import iter_blocks, linearise
+from dtp_scvi.data import iter_blocks, linearise_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ def summarise_rows(given: AuditInput) -> RowSummary:
         digests[here] = _digests(rows)
         if given.kind == "log":
             undone = rows.astype(np.float64)
-            undone.data = linearise(undone.data, given.scale)
+            undone.data = linearise_block(undone.data, given.scale)
             linear[here] = row_sums(undone)
         values = comparable(rows, given.kind)
         gene_sum += np.bincount(values.indices, values.data, minlength=n_vars)

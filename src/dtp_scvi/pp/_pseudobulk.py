@@ -14,7 +14,7 @@ from dtp_scvi._docs import docs
 from dtp_scvi._labels import text_column
 from dtp_scvi._logging import warn
 from dtp_scvi._validate import check_positive_int, problem, shorten
-from dtp_scvi.data import check_object, get_matrix, iter_blocks, linearise, resolve_scale
+from dtp_scvi.data import check_object, get_matrix, iter_blocks, linearise_block, resolve_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,7 +164,7 @@ def _sum(
     sums: Any = sp.csr_matrix((len(samples), matrix.shape[1]), dtype=np.float64)
     for block in iter_blocks(matrix, None, scale=scale, check=name):
         rows = block.matrix.astype(np.float64)
-        rows.data = linearise(rows.data, scale)
+        rows.data = linearise_block(rows.data, scale)
         sums = sums + which[:, block.rows] @ rows
     sums = sp.csr_matrix(sums)
     sums.sort_indices()

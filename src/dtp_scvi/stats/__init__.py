@@ -25,10 +25,12 @@ from dtp_scvi.stats._coverage_table import coverage_table
 from dtp_scvi.stats._curves import pr_table, reliability_table, roc_table
 from dtp_scvi.stats._decision_curve import decision_curve
 from dtp_scvi.stats._follow_up import median_follow_up
+from dtp_scvi.stats._gene_associations import GeneAssociations
 from dtp_scvi.stats._label_shift import PrevalenceEstimate, bbse, prior_correction, saerens_em
 from dtp_scvi.stats._label_shift_test import LabelShiftTest, label_shift_test
 from dtp_scvi.stats._levels import cramers_v, level_auroc, pure_share
 from dtp_scvi.stats._link import logit, sigmoid
+from dtp_scvi.stats._matched_draws import matched_draws, matching_bins
 from dtp_scvi.stats._matched_set import MatchedSetTest, matched_set_test, quantile_bins
 from dtp_scvi.stats._metrics import (
     HIGHER_IS_BETTER,
@@ -39,6 +41,11 @@ from dtp_scvi.stats._metrics import (
 from dtp_scvi.stats._mixed_model import MixedModel, mixed_model
 from dtp_scvi.stats._over_representation import over_representation
 from dtp_scvi.stats._random_effects import RandomEffects, random_effects
+from dtp_scvi.stats._rank_aggregation import (
+    robust_rank_aggregation,
+    weighted_geometric_mean,
+    within_list_quantiles,
+)
 from dtp_scvi.stats._rank_correlation import (
     RankCorrelation,
     partial_rank_correlation,
@@ -77,6 +84,7 @@ __all__ = [
     "Calibration",
     "Calibrator",
     "DrugRanks",
+    "GeneAssociations",
     "IsotonicCalibrator",
     "LabelShiftTest",
     "MatchedSetTest",
@@ -120,7 +128,9 @@ __all__ = [
     "level_auroc",
     "log_loss",
     "logit",
+    "matched_draws",
     "matched_set_test",
+    "matching_bins",
     "mce",
     "median_follow_up",
     "mixed_model",
@@ -137,6 +147,7 @@ __all__ = [
     "reliability_table",
     "rmst",
     "rmst_difference",
+    "robust_rank_aggregation",
     "roc_table",
     "saerens_em",
     "selective_effect",
@@ -150,5 +161,7 @@ __all__ = [
     "threshold_transfer",
     "time_dependent_auc",
     "time_dependent_auc_interval",
+    "weighted_geometric_mean",
     "within_drug_rank",
+    "within_list_quantiles",
 ]

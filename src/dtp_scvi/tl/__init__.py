@@ -5,11 +5,13 @@ from dtp_scvi.tl._drug_response import drug_response
 from dtp_scvi.tl._enrichment import enrichment
 from dtp_scvi.tl._essentiality import essentiality
 from dtp_scvi.tl._over_representation import over_representation
+from dtp_scvi.tl._rank_targets import rank_targets
 from dtp_scvi.tl._recalibrate import recalibrate
 from dtp_scvi.tl._score import score
 from dtp_scvi.tl._signatures import signatures
 from dtp_scvi.tl._signatures_compare import compare_signatures
 from dtp_scvi.tl._survival import survival
+from dtp_scvi.tl._target_recovery import target_recovery
 from dtp_scvi.tl._transfer_check import transfer_check
 
 __all__ = [
@@ -19,9 +21,11 @@ __all__ = [
     "enrichment",
     "essentiality",
     "over_representation",
+    "rank_targets",
     "recalibrate",
     "score",
     "signatures",
     "survival",
+    "target_recovery",
     "transfer_check",
 ]

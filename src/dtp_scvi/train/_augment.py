@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dtp_scvi.data import Scale, linearise, scale_kind
+from dtp_scvi.data import Scale, linearise_block
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -39,9 +39,7 @@ def mix_rows(
     Mixtures on the linear scale, (n_rows, n_columns).
     """
     linear = matrix.copy()
-    # Rows that were made linear when they were read stay as they are.
-    if scale_kind(scale) != "linear":
-        linear.data = linearise(linear.data, scale).astype(np.float32)
+    linear.data = linearise_block(linear.data, scale).astype(np.float32)
     total = np.maximum(np.asarray(linear.sum(axis=1)).ravel(), 1e-12)
     first, second = rng.integers(0, matrix.shape[0], (2, n_rows))
     share = rng.beta(_MIXING, _MIXING, n_rows)
