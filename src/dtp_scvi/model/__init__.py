@@ -1,5 +1,6 @@
 """What a user instantiates: one class a file, on ``ExpressionClassifier``."""
 
+from dtp_scvi.model._attribute import Attribution
 from dtp_scvi.model._card import NOTES, ModelCard, read_card
 from dtp_scvi.model._classifier import ExpressionClassifier
 from dtp_scvi.model._load import load_model
@@ -17,6 +18,7 @@ from dtp_scvi.model._versions import versions
 __all__ = [
     "ALIGN",
     "NOTES",
+    "Attribution",
     "DTPStudent",
     "DTPTransformer",
     "ExpressionClassifier",

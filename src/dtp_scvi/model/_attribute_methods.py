@@ -1,0 +1,259 @@
+"""Captum's methods on a dense network, and how far their sums are from what they explain."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dtp_scvi._optional import require
+from dtp_scvi._validate import near_matches, problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from dtp_scvi.model._attribute_net import DenseNet
+
+Method = Literal["integrated_gradients", "gradient_shap", "deep_lift"]
+INTEGRATED: Final = "integrated_gradients"
+SHAP: Final = "gradient_shap"
+DEEP_LIFT: Final = "deep_lift"
+METHODS: Final = (INTEGRATED, SHAP, DEEP_LIFT)
+# Largest completeness error of a row, as a share of what there is to explain.
+TOLERANCE: Final = 0.01
+EXTRA: Final = "mechanism"
+
+_FIRST_STEPS, _MOST_STEPS = 8, 256
+_SAMPLES = 64
+# Values of a batch and all points of its paths: 128 MB in double precision.
+_MOST_VALUES = 2**24
+_MOST_ROWS = 256
+
+
+def check_method(method: str) -> None:
+    """Raise ``ValueError`` unless the method is known."""
+    if method not in METHODS:
+        msg = problem(
+            f"`method` to be one of {', '.join(map(repr, METHODS))}",
+            repr(method),
+            near_matches(str(method), METHODS),
+        )
+        raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class RowParts:
+    """Attributions of some rows with what they should sum to."""
+
+    linear: np.ndarray
+    """Of the linear part, (n_rows, n_inputs)."""
+    residual: np.ndarray
+    """Of the residual, (n_rows, n_inputs)."""
+    linear_output: np.ndarray
+    """Prediction of the linear part less that at the baseline, (n_rows,)."""
+    residual_output: np.ndarray
+    """The same of the residual."""
+
+    @property
+    def total(self) -> np.ndarray:
+        """Of the whole prediction, (n_rows, n_inputs)."""
+        return self.linear + self.residual
+
+    @property
+    def output(self) -> np.ndarray:
+        """Prediction less that at the baseline (its mean over several), (n_rows,)."""
+        return self.linear_output + self.residual_output
+
+    @property
+    def error(self) -> np.ndarray:
+        """How far the attributions of a row are from summing to ``output``, (n_rows,)."""
+        return np.abs(self.linear.sum(axis=1) + self.residual.sum(axis=1) - self.output)
+
+
+class Attributor:
+    """One method on one network.
+
+    Parameters
+    ----------
+    net
+        What to explain.
+    baselines
+        Inputs to compare with, (n_baselines, n_inputs); several for ``gradient_shap`` only.
+    method
+        One of ``METHODS``.
+    n_steps
+        Steps of the path, or random samples of ``gradient_shap``; ``None`` doubles the steps of a
+        row until its error is under one per cent.
+    seed
+        Of the random samples.
+    """
+
+    def __init__(
+        self,
+        net: DenseNet,
+        baselines: np.ndarray,
+        method: str,
+        n_steps: int | None,
+        seed: int | None,
+    ) -> None:
+        self.net, self.method, self.n_steps = net, method, n_steps
+        self.baselines = torch.from_numpy(np.ascontiguousarray(baselines, dtype=np.float64))
+        self.rng = np.random.default_rng(seed)
+        self.most_steps = 0
+        self.residual, self.linear = _Part(net, net.residual), _Part(net, net.linear)
+        # A prediction that is linear in its inputs has one answer, whatever the method.
+        self.captum = (
+            require("captum.attr", EXTRA) if net.has_residual or net.input_slope is None else None
+        )
+
+    @property
+    def batch_size(self) -> int:
+        """Rows that are worked on together."""
+        steps = self.n_steps or (_SAMPLES if self.method == SHAP else _FIRST_STEPS)
+        rows = _MOST_VALUES // (steps * self.baselines.shape[1])
+        return int(np.clip(rows, 1, _MOST_ROWS))
+
+    def __call__(self, values: np.ndarray) -> RowParts:
+        """Explain rows, (n_rows, n_inputs)."""
+        x = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))
+        with torch.no_grad():
+            linear_output = self.net.linear(x) - self.net.linear(self.baselines).mean()
+            residual_output = self.net.residual(x) - self.net.residual(self.baselines).mean()
+        allowed = TOLERANCE / 2 * (linear_output + residual_output).abs()
+        slope = self.net.input_slope
+        if slope is None:
+            linear = self._explain(self.linear, x, linear_output, allowed)
+        else:
+            linear = (x - self.baselines.mean(dim=0)) * slope
+        residual = (
+            self._explain(self.residual, x, residual_output, allowed)
+            if self.net.has_residual
+            else torch.zeros_like(x)
+        )
+        parts = (linear, residual, linear_output, residual_output)
+        return RowParts(*(part.detach().numpy() for part in parts))
+
+    def _explain(self, part: _Part, x: Tensor, output: Tensor, allowed: Tensor) -> Tensor:
+        if self.method == INTEGRATED:
+            return self._integrate(part, x, output, allowed)
+        if self.method == DEEP_LIFT:
+            return _deep_lift(part, x, self.baselines)
+        self.most_steps = self.n_steps or _SAMPLES
+        with _seeded(int(self.rng.integers(2**31))):
+            return self.captum.GradientShap(part).attribute(  # type: ignore[union-attr]
+                x.requires_grad_(), self.baselines, n_samples=self.most_steps
+            )
+
+    def _integrate(self, part: _Part, x: Tensor, output: Tensor, allowed: Tensor) -> Tensor:
+        """Integrate with Gauss-Legendre nodes; double them where a row's error is too large."""
+        method = self.captum.IntegratedGradients(part)  # type: ignore[union-attr]
+        out, left = torch.zeros_like(x), torch.arange(len(x))
+        steps = self.n_steps or _FIRST_STEPS
+        while True:
+            self.most_steps = max(self.most_steps, steps)
+            size = max(1, _MOST_VALUES // (steps * x.shape[1]))
+            for rows in left.split(size):
+                out[rows] = method.attribute(
+                    x[rows], self.baselines, n_steps=steps, method="gausslegendre"
+                ).detach()
+            left = left[((out[left].sum(dim=1) - output[left]).abs() > allowed[left])]
+            if self.n_steps is not None or not len(left) or steps >= _MOST_STEPS:
+                return out
+            steps *= 2
+
+
+class _Part(nn.Module):
+    """One part of a prediction as a module of its own, which captum's hooks need."""
+
+    def __init__(self, net: DenseNet, part: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net, self.part = net, part
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.part(values)
+
+
+def _deep_lift(part: _Part, x: Tensor, baseline: Tensor) -> Tensor:
+    """Apply DeepLIFT's rescale rule at every GELU.
+
+    Captum has no rule for products of activations, softmax and layer normalisation written as
+    functions: they pass the plain gradient at the row on, and sums are off by what that misses.
+    """
+    rules = require("captum.attr._core.deep_lift", EXTRA)
+    with _also(rules.SUPPORTED_NON_LINEAR, nn.GELU, rules.nonlinear), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
+        return rules.DeepLift(part).attribute(x.requires_grad_(), baseline.expand_as(x))
+
+
+@contextmanager
+def _also(table: dict[Any, Any], key: object, value: object) -> Iterator[None]:
+    """Hold an entry in captum's table of rules, which lacks GELU, for as long as it is needed."""
+    known = key in table
+    table.setdefault(key, value)
+    try:
+        yield
+    finally:
+        if not known:
+            del table[key]
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed the global states that captum draws from, and put them back."""
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
+def completeness(error: np.ndarray, output: np.ndarray) -> dict[str, Any]:
+    """Summarise the completeness error of rows as shares of what they sum to.
+
+    Parameters
+    ----------
+    error
+        Absolute error of each row.
+    output
+        Prediction of each row less that at the baseline.
+    """
+    relative = error / np.maximum(np.abs(output), np.finfo(float).tiny ** 0.5)
+    return {
+        "median": float(np.median(relative)),
+        "max": float(relative.max()),
+        "overall": float(error.sum() / max(np.abs(output).sum(), np.finfo(float).tiny ** 0.5)),
+        "n_above": int((relative > TOLERANCE).sum()),
+        "tolerance": TOLERANCE,
+    }
+
+
+def output_shares(linear: np.ndarray, residual: np.ndarray) -> dict[str, Mapping[str, float]]:
+    """Say how much of the prediction each part carries.
+
+    Parameters
+    ----------
+    linear, residual
+        Prediction of each part less that at the baseline, (n_rows,).
+
+    Returns
+    -------
+    ``variance``, the covariance of a part with the whole over the variance of the whole, and
+    ``absolute``, mean absolute contribution over the sum of both; both sum to 1.
+    """
+    whole = linear + residual
+    spread, size = whole.var(), np.abs(linear).mean() + np.abs(residual).mean()
+    shared = ((linear - linear.mean()) * (whole - whole.mean())).mean()
+    by_variance = shared / spread if spread else np.nan
+    by_size = np.abs(linear).mean() / size if size else np.nan
+    return {
+        "variance": {"linear": float(by_variance), "residual": float(1 - by_variance)},
+        "absolute": {"linear": float(by_size), "residual": float(1 - by_size)},
+    }
