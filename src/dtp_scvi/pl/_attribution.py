@@ -17,7 +17,6 @@ from dtp_scvi.pl._style import BLUE, DARK, GREY, SMALL, VERMILLION, caution, dre
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
     from matplotlib.axes import Axes
 
 TOOL: Final = "dtp.tl.attribute"
