@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 # Share of the whole that DeepLIFT's sums may miss.
 MOST_MISSED: Final = 0.05
-_SHOWN_GENES, _SHOWN_CELLS, _SHOWN_DONORS = 30, 500, 500
+_SHOWN_GENES, _SHOWN_CELLS = 30, 500
 
 
 @dataclass(frozen=True)
@@ -282,8 +282,8 @@ class Explanation:
 def _by_donor(tally: Tally, genes: pd.Index, top: np.ndarray) -> dict[str, Any]:
     return {
         "genes": genes.to_numpy(dtype=object),
-        "donors": tally.donor_names[:_SHOWN_DONORS].astype(object),
-        "mean_abs": tally.by_donor(tally.absolute[:, top])[:_SHOWN_DONORS],
+        "donors": tally.donor_names.astype(object),
+        "mean_abs": tally.by_donor(tally.absolute[:, top]),
     }
 
 

@@ -30,9 +30,10 @@ EXTRA: Final = "mechanism"
 
 _FIRST_STEPS, _MOST_STEPS = 8, 256
 _SAMPLES = 64
-# Values of a batch and all points of its paths: 128 MB in double precision.
-_MOST_VALUES = 2**24
-_MOST_ROWS = 256
+# Points that go through a network together: activations of more would leave the cache.
+_MOST_POINTS = 256
+# Values of a batch of rows, of which a dozen copies are held.
+_MOST_VALUES = 2**21
 
 
 def check_method(method: str) -> None:
@@ -114,9 +115,7 @@ class Attributor:
     @property
     def batch_size(self) -> int:
         """Rows that are worked on together."""
-        steps = self.n_steps or (_SAMPLES if self.method == SHAP else _FIRST_STEPS)
-        rows = _MOST_VALUES // (steps * self.baselines.shape[1])
-        return int(np.clip(rows, 1, _MOST_ROWS))
+        return int(np.clip(_MOST_VALUES // self.baselines.shape[1], 16, _MOST_POINTS))
 
     def __call__(self, values: np.ndarray) -> RowParts:
         """Explain rows, (n_rows, n_inputs)."""
@@ -143,10 +142,14 @@ class Attributor:
             return self._integrate(part, x, output, allowed)
         if self.method == DEEP_LIFT:
             return _deep_lift(part, x, self.baselines)
-        self.most_steps = self.n_steps or _SAMPLES
+        steps = self.most_steps = self.n_steps or _SAMPLES
+        method = self.captum.GradientShap(part)  # type: ignore[union-attr]
         with _seeded(int(self.rng.integers(2**31))):
-            return self.captum.GradientShap(part).attribute(  # type: ignore[union-attr]
-                x.requires_grad_(), self.baselines, n_samples=self.most_steps
+            return torch.cat(
+                [
+                    method.attribute(rows.requires_grad_(), self.baselines, n_samples=steps)
+                    for rows in x.split(max(1, _MOST_POINTS // steps))
+                ]
             )
 
     def _integrate(self, part: _Part, x: Tensor, output: Tensor, allowed: Tensor) -> Tensor:
@@ -156,12 +159,11 @@ class Attributor:
         steps = self.n_steps or _FIRST_STEPS
         while True:
             self.most_steps = max(self.most_steps, steps)
-            size = max(1, _MOST_VALUES // (steps * x.shape[1]))
-            for rows in left.split(size):
+            for rows in left.split(max(1, _MOST_POINTS // steps)):
                 out[rows] = method.attribute(
                     x[rows], self.baselines, n_steps=steps, method="gausslegendre"
                 ).detach()
-            left = left[((out[left].sum(dim=1) - output[left]).abs() > allowed[left])]
+            left = left[(out[left].sum(dim=1) - output[left]).abs() > allowed[left]]
             if self.n_steps is not None or not len(left) or steps >= _MOST_STEPS:
                 return out
             steps *= 2

@@ -129,7 +129,14 @@ def _legend(ax: Axes, colors: np.ndarray, spread: str | None, *, residual: bool)
         marker = {"marker": "o", "markerfacecolor": "white", "markersize": 3, "linewidth": 0}
         style: dict[str, Any] = marker if spread.startswith("donor") else {"linewidth": 1.0}
         handles.append(Line2D([], [], color="black", label=spread, **style))
-    ax.legend(handles=handles, fontsize=SMALL - 1, frameon=False, loc="lower right")
+    ax.legend(
+        handles=handles,
+        fontsize=SMALL - 1,
+        loc="lower right",
+        framealpha=0.9,
+        edgecolor="none",
+        borderpad=0.2,
+    ).set_zorder(5)
 
 
 def _note_shares(ax: Axes, result: Mapping[str, Any]) -> None:
@@ -221,7 +228,7 @@ def attribution_beeswarm(
     params = entry(result, "params", TOOL)
     dress(ax, _label("Contribution", params), "")
     ax.tick_params(axis="y", length=0)
-    bar = ax.figure.colorbar(points, ax=ax, pad=0.02, aspect=25, ticks=[0, 1])
+    bar = ax.figure.colorbar(points, ax=ax, pad=0.02, aspect=40, ticks=[0, 1])
     bar.ax.set_yticklabels(["low", "high"], fontsize=SMALL - 1)
     bar.set_label("Expression", fontsize=SMALL, labelpad=-8)
     bar.outline.set_visible(False)  # type: ignore[operator]
