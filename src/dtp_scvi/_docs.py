@@ -117,8 +117,8 @@ indices
 max_cells
     Most rows to explain, drawn so that every donor counts; ``None`` takes all.
 n_steps
-    Steps of the path integral, or random samples of ``gradient_shap``. By default steps are
-    doubled, row by row, until the completeness error is under one per cent; 64 samples.
+    Steps of the path integral, or random samples of ``gradient_shap``. By default a row's path is
+    divided until its completeness error is under one per cent; 64 samples.
 n_top
     How many genes count as the top in ``frequency``.""",
     ax="""\

@@ -163,7 +163,7 @@ class Explanation:
     groupby: str | None = None
     donor_key: str | None = None
     indices: np.ndarray | None = None
-    max_cells: int | None = 2000
+    max_cells: int | None = 1000
     n_steps: int | None = None
     n_top: int = 50
     seed: int | None = 0
@@ -267,7 +267,8 @@ class Explanation:
                 "method": self.method,
                 "baseline": baseline,
                 "n_baselines": len(run.baselines),
-                "n_steps": run.most_steps,
+                "n_steps": self.n_steps or 0,
+                "gradients_per_row": run.n_gradients / len(rows),
                 "n_rows": len(rows),
                 "n_rows_given": adata.n_obs,
                 "n_donors": len(tally.donor_names) if rows.donors is not None else 0,

@@ -31,7 +31,7 @@ def attribute(
     groupby: str | None = None,
     donor_key: str | None = None,
     indices: np.ndarray | None = None,
-    max_cells: int | None = 2000,
+    max_cells: int | None = 1000,
     n_steps: int | None = None,
     n_top: int = 50,
     target: str | None = None,
