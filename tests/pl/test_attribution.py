@@ -30,6 +30,15 @@ def test_bars_are_the_first_genes_with_their_sign(explained):
     assert ax.get_title("right") == "simulated data"
 
 
+def test_a_gene_without_direction_is_grey(explained):
+    explained["table"].iloc[:2, 2] = (0.4, np.nan)
+    ax = pl.attribution(explained, n_genes=4)
+    faces = [to_hex(bar.get_facecolor()) for bar in ax.containers[0]]
+    assert faces == ["#8a8a8a", "#8a8a8a", RED, BLUE]
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "either way" in words
+
+
 def test_donors_are_points_or_a_range(explained):
     ax = pl.attribution(explained, n_genes=4)
     points = [c.get_offsets()[:, 0] for c in ax.collections]

@@ -25,6 +25,8 @@ _COLUMNS: Final = ("mean_abs", "residual_abs", "direction", "rank")
 _BAR: Final = 0.72
 # As many donors can be told apart as points; of more, their middle 80 % is drawn.
 _MOST_POINTS: Final = 20
+# Correlation of a gene's value with its contribution from which the gene has a direction.
+_ONE_WAY: Final = 0.5
 
 
 @docs.dedent
@@ -47,7 +49,8 @@ def attribution(
     Returns
     -------
     The axes, largest mean absolute contribution at the top. Red bars: more of the gene raises the
-    prediction, blue: lowers it. The dark bar inside is the residual's absolute part. Points are
+    prediction, blue: lowers it, grey: either, depending on other genes (``direction`` within
+    ±0.5). The dark bar inside is the residual's absolute part. Points are
     donors; of more than 20, a line spans their middle 80 %. The title says which share of the
     prediction's variance the linear part carries.
 
@@ -74,8 +77,8 @@ def attribution(
     rows = table.loc[genes]
     ax = new_axes(ax, 3.8, 1.1 + 0.19 * len(rows))
     height = np.arange(len(rows))
-    up = rows["direction"].to_numpy() >= 0
-    colors = np.where(np.isnan(rows["direction"]), GREY, np.where(up, VERMILLION, BLUE))
+    way = rows["direction"].to_numpy()
+    colors = np.select([way >= _ONE_WAY, way <= -_ONE_WAY], [VERMILLION, BLUE], GREY)
     ax.barh(height, rows["mean_abs"], _BAR, color=colors, alpha=0.75, zorder=2)
     residual = bool((rows["residual_abs"] > 0).any())
     if residual:
@@ -117,7 +120,7 @@ def _draw_donors(ax: Axes, height: np.ndarray, by_donor: np.ndarray) -> str | No
 
 
 def _legend(ax: Axes, colors: np.ndarray, spread: str | None, *, residual: bool) -> None:
-    words = {VERMILLION: "more raises", BLUE: "more lowers", GREY: "constant"}
+    words = {VERMILLION: "more raises", BLUE: "more lowers", GREY: "either way"}
     handles: list[Any] = [
         Patch(color=color, alpha=0.75, label=word)
         for color, word in words.items()
