@@ -11,7 +11,8 @@ from scipy.stats import spearmanr
 
 from dtp_scvi.data import scale_kind
 from dtp_scvi.model import DTPTransformer, ResponseModel, ResponseTransformer
-from dtp_scvi.model._attribute_methods import METHODS, Attributor, completeness
+from dtp_scvi.model._attribute_checks import completeness
+from dtp_scvi.model._attribute_methods import METHODS, Attributor
 from dtp_scvi.model._attribute_net import (
     DenseNet,
     Outcome,

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from dtp_scvi.model._attribute_methods import RowParts, completeness, output_shares
+from dtp_scvi.model._attribute_checks import completeness, output_shares
+from dtp_scvi.model._attribute_methods import RowParts
 from dtp_scvi.model._attribute_rows import ExplainedRows
 from dtp_scvi.model._attribute_summary import (
     Tally,

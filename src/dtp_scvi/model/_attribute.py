@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from dtp_scvi._constants import SIMULATION_KEY
 from dtp_scvi._logging import progress, warn
-from dtp_scvi._validate import check_positive_int, problem, shorten
+from dtp_scvi._validate import check_positive_int, shorten
 from dtp_scvi.data import draw_rows
+from dtp_scvi.model._attribute_checks import completeness, judge, output_shares
 from dtp_scvi.model._attribute_methods import (
-    DEEP_LIFT,
     INTEGRATED,
-    TOLERANCE,
     Attributor,
     check_method,
-    completeness,
-    output_shares,
 )
 from dtp_scvi.model._attribute_net import (
     Outcome,
@@ -47,8 +44,6 @@ if TYPE_CHECKING:
     from dtp_scvi.model._response_base import ResponseBase
     from dtp_scvi.model._response_input import Align
 
-# Share of the whole that DeepLIFT's sums may miss.
-MOST_MISSED: Final = 0.05
 _SHOWN_GENES, _SHOWN_CELLS = 30, 500
 
 
@@ -254,7 +249,7 @@ class Explanation:
         adata: AnnData,
     ) -> dict[str, Any]:
         found = completeness(error, outputs.sum(axis=1))
-        _judge(self.method, found, len(rows))
+        judge(self.method, found, len(rows))
         profile = tally.by_donor(tally.absolute)
         return {
             "completeness": found,
@@ -286,30 +281,3 @@ def _by_donor(tally: Tally, genes: pd.Index, top: np.ndarray) -> dict[str, Any]:
         "donors": tally.donor_names.astype(object),
         "mean_abs": tally.by_donor(tally.absolute[:, top]),
     }
-
-
-def _judge(method: str, found: dict[str, Any], n_rows: int) -> None:
-    """Refuse sums that miss too much of the prediction; warn of smaller errors."""
-    if method == DEEP_LIFT and found["overall"] > MOST_MISSED:
-        msg = problem(
-            f"DeepLIFT's contributions to sum to the prediction within {MOST_MISSED:.0%}",
-            f"a completeness error of {found['overall']:.1%} ({found['median']:.1%} in the median "
-            "row): its rule has no answer for attention and normalisation",
-            f'Use method="{INTEGRATED}".',
-        )
-        raise ValueError(msg)
-    if method == DEEP_LIFT and found["overall"] > TOLERANCE:
-        warn(
-            f"DeepLIFT's contributions miss {found['overall']:.1%} of the prediction; "
-            f'method="{INTEGRATED}" does not.'
-        )
-    elif method != DEEP_LIFT and found["n_above"] and found["overall"] > _limit(method):
-        warn(
-            f"Completeness error above {TOLERANCE:.0%} in {found['n_above']:,} of {n_rows:,} rows "
-            f"(median {found['median']:.2%}, overall {found['overall']:.2%}). Raise `n_steps`."
-        )
-
-
-def _limit(method: str) -> float:
-    """Overall error from which a warning is due; a path integral has none to excuse."""
-    return 0.0 if method == INTEGRATED else TOLERANCE

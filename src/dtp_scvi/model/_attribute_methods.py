@@ -15,7 +15,7 @@ from dtp_scvi._optional import require
 from dtp_scvi._validate import near_matches, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from dtp_scvi.model._attribute_net import DenseNet
 
@@ -240,47 +240,3 @@ def _seeded(seed: int) -> Iterator[None]:
             yield
     finally:
         np.random.set_state(before)  # noqa: NPY002
-
-
-def completeness(error: np.ndarray, output: np.ndarray) -> dict[str, Any]:
-    """Summarise the completeness error of rows as shares of what they sum to.
-
-    Parameters
-    ----------
-    error
-        Absolute error of each row.
-    output
-        Prediction of each row less that at the baseline.
-    """
-    relative = error / np.maximum(np.abs(output), np.finfo(float).tiny ** 0.5)
-    return {
-        "median": float(np.median(relative)),
-        "max": float(relative.max()),
-        "overall": float(error.sum() / max(np.abs(output).sum(), np.finfo(float).tiny ** 0.5)),
-        "n_above": int((relative > TOLERANCE).sum()),
-        "tolerance": TOLERANCE,
-    }
-
-
-def output_shares(linear: np.ndarray, residual: np.ndarray) -> dict[str, Mapping[str, float]]:
-    """Say how much of the prediction each part carries.
-
-    Parameters
-    ----------
-    linear, residual
-        Prediction of each part less that at the baseline, (n_rows,).
-
-    Returns
-    -------
-    ``variance``, the covariance of a part with the whole over the variance of the whole, and
-    ``absolute``, mean absolute contribution over the sum of both; both sum to 1.
-    """
-    whole = linear + residual
-    spread, size = whole.var(), np.abs(linear).mean() + np.abs(residual).mean()
-    shared = ((linear - linear.mean()) * (whole - whole.mean())).mean()
-    by_variance = shared / spread if spread else np.nan
-    by_size = np.abs(linear).mean() / size if size else np.nan
-    return {
-        "variance": {"linear": float(by_variance), "residual": float(1 - by_variance)},
-        "absolute": {"linear": float(by_size), "residual": float(1 - by_size)},
-    }
