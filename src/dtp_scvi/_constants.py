@@ -14,6 +14,9 @@ SET_SUFFIX: Final = "_set"
 CALL_SUFFIX: Final = "_call"
 RESPONSES_SUFFIX: Final = "_responses"
 
+# Written by tl.attribute behind key_added, into varm and uns.
+ATTRIBUTION_SUFFIX: Final = "_attribution"
+
 # The bundled model that tl.score takes where none is named.
 DEFAULT_MODEL: Final = "aml-tolerance"
 

@@ -97,6 +97,30 @@ batch_size
     accelerator="""\
 accelerator
     ``"cpu"``, ``"gpu"``, ``"mps"``, or ``"auto"`` for a GPU where there is one.""",
+    attribution="""\
+method
+    ``"integrated_gradients"`` (Sundararajan et al., ICML 2017), ``"gradient_shap"`` (Lundberg and
+    Lee, NeurIPS 2017) or ``"deep_lift"`` (Shrikumar et al., ICML 2017). A prediction that is
+    linear in its inputs has the same answer by all three and needs no captum.
+baseline
+    What a row is compared with: ``"train_mean"``, the training mean of each gene;
+    ``"query_mean"``, the mean of the explained rows; ``"zero"``, no expression; an array of one
+    value a gene of the model. ``gradient_shap`` also takes ``"query"``, a hundred of
+    the explained rows, or an array of several rows, and averages over them.
+groupby
+    Column of ``adata.obs``; attributions of its groups as well.
+donor_key
+    Column of ``adata.obs`` with the donor of each row: averages are taken by donor, then over
+    donors. All rows count as one donor without it.
+indices
+    Rows to explain; all by default.
+max_cells
+    Most rows to explain, drawn so that every donor counts; ``None`` takes all.
+n_steps
+    Steps of the path integral, or random samples of ``gradient_shap``. By default a row's path is
+    divided until its completeness error is under one per cent; 64 samples.
+n_top
+    How many genes count as the top in ``frequency``.""",
     ax="""\
 ax
     Axes to draw on; a new figure is made without it.""",

@@ -312,3 +312,38 @@ def target_table() -> pd.DataFrame:
 def recovered(target_table) -> dict:
     names = ["GENE1", "GENE2", "GENE9", "GENE20", "GONE1"]
     return tl.target_recovery(target_table, controls=names, n_random=200)
+
+
+@pytest.fixture
+def explained() -> dict:
+    """What ``tl.attribute`` stores, of twelve genes and five donors."""
+    rng = np.random.default_rng(0)
+    genes = np.array([f"G{i}" for i in range(12)], dtype=object)
+    size = np.linspace(1.2, 0.1, 12)
+    table = pd.DataFrame(
+        {
+            "mean_abs": size,
+            "residual_abs": size / 4,
+            "direction": np.where(np.arange(12) % 2, -1.0, 1.0),
+            "rank": np.arange(1.0, 13.0),
+        },
+        index=genes,
+    )
+    expression = rng.gamma(2, 1, (200, 12))
+    signs = table["direction"].to_numpy()
+    return {
+        "table": table,
+        "donors": {
+            "genes": genes,
+            "donors": np.array(list("abcde"), dtype=object),
+            "mean_abs": size * rng.uniform(0.7, 1.3, (5, 12)),
+        },
+        "cells": {
+            "genes": genes,
+            "rows": np.arange(200).astype(str).astype(object),
+            "attribution": (expression - expression.mean(axis=0)) * size * signs,
+            "expression": expression,
+        },
+        "shares": {"variance": {"linear": 0.83, "residual": 0.17}},
+        "params": {"units": "log-odds of bad against the rest", "simulated": True},
+    }

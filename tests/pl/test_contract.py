@@ -24,6 +24,8 @@ CROSS_VALIDATED = [
 ]
 DRUGS = ["drug_response", "drug_scatter", "drug_waterfall", "null_controls"]
 OTHERS = [
+    "attribution",
+    "attribution_beeswarm",
     "audit",
     "essentiality",
     "enrichment",
@@ -49,6 +51,9 @@ def drug_figures(tested):
 def figure(request, result, audited, scored, agreement, losses, attention):
     """Each plotting function with something to draw."""
     arguments = {
+        **dict.fromkeys(
+            ("attribution", "attribution_beeswarm"), (request.getfixturevalue("explained"),)
+        ),
         "audit": (audited,),
         "enrichment": (request.getfixturevalue("enriched"),),
         "scores": (scored, "state"),

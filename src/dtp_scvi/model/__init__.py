@@ -1,6 +1,7 @@
 """What a user instantiates: one class a file, on ``ExpressionClassifier``."""
 
 from dtp_scvi.model._amu import AMU
+from dtp_scvi.model._attribute import Attribution
 from dtp_scvi.model._card import NOTES, ModelCard, read_card
 from dtp_scvi.model._classifier import ExpressionClassifier
 from dtp_scvi.model._load import load_model
@@ -19,6 +20,7 @@ __all__ = [
     "ALIGN",
     "AMU",
     "NOTES",
+    "Attribution",
     "DTPStudent",
     "DTPTransformer",
     "ExpressionClassifier",

@@ -22,6 +22,7 @@ from dtp_scvi._scvi import (
 )
 from dtp_scvi._validate import check_one_of, check_positive_int, problem
 from dtp_scvi.data import Scale, align_genes, gene_names, get_matrix, resolve_scale
+from dtp_scvi.model._attribute import Attribution, Explanation, attribute_classifier
 from dtp_scvi.model._bundle import weights_hash
 from dtp_scvi.model._checks import classes_of
 from dtp_scvi.model._evidence import Evidence, adopt_result
@@ -369,6 +370,77 @@ class ExpressionClassifier(PortableModel):
         rest = np.maximum(table[:, others].sum(axis=1), np.finfo(float).tiny)
         table[:, others] *= ((1 - table[:, positive]) / rest)[:, None]
         return pd.DataFrame(table, index=logits.index, columns=logits.columns)
+
+    @docs.dedent
+    def attribute(
+        self,
+        adata: AnnData | None = None,
+        *,
+        method: str = "integrated_gradients",
+        baseline: str | np.ndarray = "train_mean",
+        groupby: str | None = None,
+        donor_key: str | None = None,
+        indices: np.ndarray | None = None,
+        max_cells: int | None = 1000,
+        n_steps: int | None = None,
+        n_top: int = 50,
+        seed: int | None = 0,
+        verbose: bool = False,
+        **input_kwargs: Unpack[InputOptions],
+    ) -> Attribution:
+        """Return what each gene contributes to the log-odds of the positive class.
+
+        Inputs are the model's genes as log1p(1e4 · x / total), and noise is off. A contribution says
+        what the *model* uses, not what causes the state. Nothing is written:
+        :func:`dtp_scvi.tl.attribute` does that. Needs the extra ``mechanism`` (captum).
+
+        Parameters
+        ----------
+        %(adata)s
+        %(attribution)s
+        %(seed)s
+        %(verbose)s
+        **input_kwargs
+            Arguments of :meth:`prepare`.
+
+        Returns
+        -------
+        An :class:`Attribution`. Where the training data are explained, their registered donors are
+        used unless ``donor_key`` is given.
+
+        Raises
+        ------
+        RuntimeError
+            When the model was not trained.
+        ImportError
+            When captum is missing.
+        ValueError
+            When an option or the expression is unfit, a baseline has another length, or DeepLIFT's
+            contributions miss more than 5 % of the log-odds.
+
+        Warns
+        -----
+        UserWarning
+            When a completeness error stays above one per cent, or genes are missing.
+        """
+        own = adata is None or adata is self.adata
+        query = self.prepare(None if own else adata, **input_kwargs)
+        if adata is None or own:
+            adata, registered = self._own_adata(), setup_args(self.registry_)["donor_key"]
+            donor_key = registered if donor_key is None else donor_key
+        how = Explanation(
+            method=method,
+            baseline=baseline,
+            groupby=groupby,
+            donor_key=donor_key,
+            indices=indices,
+            max_cells=max_cells,
+            n_steps=n_steps,
+            n_top=n_top,
+            seed=seed,
+            verbose=verbose,
+        )
+        return attribute_classifier(self, adata, query, how)
 
     def adopt(self, result: Mapping[str, Any]) -> None:
         """Take calibration, sets and threshold from a cross-validation of the same class and data.

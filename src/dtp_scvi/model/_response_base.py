@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
@@ -12,11 +12,13 @@ from dtp_scvi._constants import RESPONSE_RESEARCH_USE
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_one_of, near_matches, problem, shorten
 from dtp_scvi.data import align_genes, gene_names, get_matrix, resolve_scale
+from dtp_scvi.model._attribute import Attribution, Explanation, attribute_response
 from dtp_scvi.model._bundle import weights_hash, write_bundle
 from dtp_scvi.model._card import NOTES
 from dtp_scvi.model._plain import plain
-from dtp_scvi.model._query import MISSING, Missing, Query
+from dtp_scvi.model._query import MISSING, InputOptions, Missing, Query
 from dtp_scvi.model._response_card import ResponseCard, response_card
+from dtp_scvi.model._response_input import ALIGN, Align
 from dtp_scvi.model._response_predict import shifted_share
 from dtp_scvi.model._versions import versions
 
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     import torch
     from anndata import AnnData
 
-    from dtp_scvi.model._response_input import Align
+    from dtp_scvi.model._response_fit import Fitted
     from dtp_scvi.model._response_reference import InputReference
+    from dtp_scvi.model._response_residual import NetworkFit
 
 Direction = Literal["higher_is_resistant", "higher_is_sensitive"]
 DIRECTIONS = ("higher_is_resistant", "higher_is_sensitive")
@@ -73,6 +76,10 @@ class ResponseBase(ABC):
     @abstractmethod
     def _check_fitted(self) -> InputReference:
         """Return what is kept of the training inputs; raise where the model was not fitted."""
+
+    @abstractmethod
+    def _fit_of(self) -> Fitted | NetworkFit:
+        """Return what was fitted; raise where nothing was."""
 
     @abstractmethod
     def _state(self) -> dict[str, torch.Tensor]:
@@ -180,6 +187,74 @@ class ResponseBase(ABC):
         and ``n_rows``, the number of rows that have any value in the model's genes.
         """
         return shifted_share(self._check_fitted(), query, align)
+
+    @docs.dedent
+    def attribute(
+        self,
+        adata: AnnData,
+        *,
+        target: str | None = None,
+        align: Align = "none",
+        method: str = "integrated_gradients",
+        baseline: str | np.ndarray = "train_mean",
+        groupby: str | None = None,
+        donor_key: str | None = None,
+        indices: np.ndarray | None = None,
+        max_cells: int | None = 1000,
+        n_steps: int | None = None,
+        n_top: int = 50,
+        seed: int | None = 0,
+        verbose: bool = False,
+        **input_kwargs: Unpack[InputOptions],
+    ) -> Attribution:
+        """Return what each gene contributes to a predicted response, in its units.
+
+        Inputs are those of the model: log1p(1e4 · x / sum over its genes), ranks within the
+        sample, or both, whose contributions are added. Nothing is written:
+        :func:`dtp_scvi.tl.attribute` does that.
+
+        Parameters
+        ----------
+        %(adata)s
+        target
+            Which response; needed where the model has several.
+        align
+            How the rows are brought to the training rows, as in ``predict``.
+        %(attribution)s
+        %(seed)s
+        %(verbose)s
+        **input_kwargs
+            Arguments of :meth:`prepare`.
+
+        Returns
+        -------
+        An :class:`Attribution`.
+
+        Raises
+        ------
+        RuntimeError
+            When the model was not fitted.
+        ImportError
+            When captum is missing and the model has a residual.
+        KeyError, ValueError
+            When an option or the expression is unfit, a baseline has another length, or DeepLIFT's
+            contributions miss more than 5 % of the prediction.
+        """
+        check_one_of(align, ALIGN, "align")
+        how = Explanation(
+            method=method,
+            baseline=baseline,
+            groupby=groupby,
+            donor_key=donor_key,
+            indices=indices,
+            max_cells=max_cells,
+            n_steps=n_steps,
+            n_top=n_top,
+            seed=seed,
+            verbose=verbose,
+        )
+        query = self.prepare(adata, **input_kwargs)
+        return attribute_response(self, adata, query, target, align, how)
 
     @property
     def worth_(self) -> str:

@@ -1,5 +1,6 @@
 """One figure a function: takes ``ax``, returns ``Axes``, draws what ``tl`` wrote."""
 
+from dtp_scvi.pl._attribution import attribution, attribution_beeswarm
 from dtp_scvi.pl._audit import audit
 from dtp_scvi.pl._benchmark import benchmark
 from dtp_scvi.pl._calibration import calibration
@@ -25,6 +26,8 @@ from dtp_scvi.pl._threshold_transfer import threshold_transfer
 from dtp_scvi.pl._transfer import transfer
 
 __all__ = [
+    "attribution",
+    "attribution_beeswarm",
     "audit",
     "benchmark",
     "calibration",

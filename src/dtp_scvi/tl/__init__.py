@@ -1,5 +1,6 @@
 """One verb a file; results are written under ``key_added``."""
 
+from dtp_scvi.tl._attribute import attribute
 from dtp_scvi.tl._cross_validate import cross_validate
 from dtp_scvi.tl._drug_response import drug_response
 from dtp_scvi.tl._enrichment import enrichment
@@ -15,6 +16,7 @@ from dtp_scvi.tl._target_recovery import target_recovery
 from dtp_scvi.tl._transfer_check import transfer_check
 
 __all__ = [
+    "attribute",
     "compare_signatures",
     "cross_validate",
     "drug_response",
