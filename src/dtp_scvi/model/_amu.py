@@ -103,14 +103,14 @@ class AMU(ExpressionClassifier):
     Examples
     --------
     >>> import dtp_scvi as dtp
-    >>> cells = dtp.datasets.simulate_cells(200, 60, n_donors=4)
+    >>> cells = dtp.datasets.simulate_cells(300, 200, n_donors=4)
     >>> dtp.model.AMU.setup_anndata(
     ...     cells, "state", positive="drug_tolerant", layer="counts", donor_key="donor"
     ... )
     >>> model = dtp.model.AMU(cells, n_blocks=1)
     >>> model.train(max_epochs=2, verbose=False)
     >>> model.get_gene_embedding().shape
-    (60, 20)
+    (200, 20)
     """
 
     PAPER: ClassVar[Mapping[str, Any]] = MappingProxyType(
