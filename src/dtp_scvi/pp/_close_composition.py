@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from dtp_scvi import __version__
-from dtp_scvi._constants import COMPOSITION_KEY
+from dtp_scvi._constants import COMPOSITION_KEY, FEWEST_ROWS
 from dtp_scvi._docs import docs
 from dtp_scvi._labels import label_classes, label_text
 from dtp_scvi._logging import warn
@@ -167,15 +167,15 @@ def _totals(values: Any, names: pd.Index, where: str) -> np.ndarray:
 
 
 def _check_linear(values: Any, found: Closure, where: str) -> None:
-    # Shares are smaller than any logarithm that is worth detecting.
-    if found.constant:
+    # Sums of logarithms are no constant; and a handful of values looks like anything.
+    if found.constant or min(values.shape) < FEWEST_ROWS:
         return
     report = detect_scale(values)
     logs = report.scale in LINEARISE and scale_kind(report.scale) != "linear"
     if logs and report.confident:
         msg = problem(
             f"linear values in {where}",
-            report.sentence(),
+            report.sentence().rstrip("."),
             "Undo the logarithm, or name the layer with counts or TPM.",
         )
         raise ValueError(msg)
@@ -236,7 +236,11 @@ def _transform(shares: Any, method: str, scale_factor: float, delta: float) -> A
     if method == "ratio":
         return shares
     if method == "log1p":
-        return (shares * scale_factor).log1p() if sp.issparse(shares) else np.log1p(shares * scale_factor)
+        return (
+            (shares * scale_factor).log1p()
+            if sp.issparse(shares)
+            else np.log1p(shares * scale_factor)
+        )
     dense = shares.toarray() if sp.issparse(shares) else shares
     most = int((dense == 0).sum(axis=1).max())
     if most * delta >= 1:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
-from dtp_scvi import __version__
 from dtp_scvi._constants import COMBAT_KEY, FEWEST_FOR_MOMENTS
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
 from dtp_scvi._optional import require
 from dtp_scvi._validate import check_one_of, problem, shorten
-from dtp_scvi.data import Scale, check_matrix, check_object, detect_scale
-from dtp_scvi.pp._combat_design import Design, DesignReader
+from dtp_scvi.data import check_matrix, check_object
+from dtp_scvi.pp._combat_checks import check_logarithms, check_sizes, constant_within
+from dtp_scvi.pp._combat_design import Design, DesignReader, stack
 from dtp_scvi.pp._combat_library import apply_library, fit_library
+from dtp_scvi.pp._combat_record import combat_record
 from dtp_scvi.pp._rewrite import finish, read_dense, writable
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-_FEWEST = 2
 _TRAINING = "training rows"
 
 
@@ -61,6 +61,8 @@ class Combat:
     unadjusted_genes_
         Genes that are constant within a batch of the training rows and are passed through, as
         the R package sva does.
+    counts_
+        Number of training rows by batch.
     scale_, shift_
         What a row is multiplied by, and what is then added, batches x genes; covariates at their
         training mean or first level.
@@ -130,17 +132,17 @@ class Combat:
         check_object(adata, view=True)
         values = read_dense(adata, self.layer)
         check_matrix(values, name=self._where, negative=True)
-        _check_logarithms(values, self._where)
+        check_logarithms(values, self._where)
         self._reader = DesignReader(self.batch_key, self.covariates, self.labels_key)
         design = self._reader.fit(adata)
-        self._counts = pd.Series(design.batch).value_counts().sort_index()
-        _check_sizes(self._counts)
+        self.counts_ = pd.Series(design.batch).value_counts().sort_index()
+        check_sizes(self.counts_)
         self.genes_ = adata.var_names.astype(str)
-        self._adjust = ~_constant_within(values, design.batch)
+        self._adjust = ~constant_within(values, design.batch)
         self.unadjusted_genes_ = self.genes_[~self._adjust]
         # One batch has nothing to be told from; unseen ones can still be moved to it.
         self._estimator = None
-        if len(self._counts) > 1 and self._adjust.any():
+        if len(self.counts_) > 1 and self._adjust.any():
             self._estimator = fit_library(
                 values[:, self._adjust],
                 design,
@@ -204,10 +206,10 @@ class Combat:
         values = read_dense(out, self.layer)[:, order]
         check_matrix(values, name=self._where, negative=True)
         design = self._reader.read(out)
-        new = sorted(set(design.batch) - set(self._counts.index))
+        new = sorted(set(design.batch) - set(self.counts_.index))
         if new and unseen == "error":
             msg = problem(
-                f"batches of the training rows ({shorten(self._counts.index)})",
+                f"batches of the training rows ({shorten(self.counts_.index)})",
                 shorten(new),
                 'Add training rows of them, or pass unseen="own", which is transductive.',
             )
@@ -220,7 +222,7 @@ class Combat:
             values[at] = self._own(batch, values[at], bare.at(at))
         written = np.empty_like(values)
         written[:, order] = values
-        record = self._record(design.batch, new, unseen)
+        record = combat_record(self, design.batch, new, unseen)
         return finish(out, written, layer_added, COMBAT_KEY, record, copy=copy)
 
     @property
@@ -230,22 +232,20 @@ class Combat:
     def _corrected(self, values: np.ndarray, design: Design) -> np.ndarray:
         out = values.copy()
         if self._estimator is not None and len(values):
-            out[:, self._adjust] = apply_library(
-                self._estimator, values[:, self._adjust], design
-            )
+            out[:, self._adjust] = apply_library(self._estimator, values[:, self._adjust], design)
         return out
 
     def _own(self, batch: str, values: np.ndarray, design: Design) -> np.ndarray:
         """Move a batch to the corrected training rows, by its own location and scale."""
         n = len(values)
-        _check_sizes(pd.Series({batch: n}))
+        check_sizes(pd.Series({batch: n}))
         if n < FEWEST_FOR_MOMENTS:
             warn(f"Batch {batch!r} has {n} rows to fit its own location and scale: expect noise.")
         adjust = self._adjust & (np.ptp(values, axis=0) > 0)
         adjust &= np.ptp(self._reference, axis=0) > 0
         if not adjust.any():
             return values
-        joined = _stack(self._reference_design, design, (_TRAINING, batch))
+        joined = stack(self._reference_design, design, (_TRAINING, batch))
         estimator = fit_library(
             np.vstack([self._reference, values])[:, adjust],
             joined,
@@ -260,9 +260,11 @@ class Combat:
 
     def _probe(self, design: Design) -> None:
         """Read scale and shift off rows of zeros and ones: the correction is affine."""
-        names, n_genes = list(self._counts.index), len(self.genes_)
+        names, n_genes = list(self.counts_.index), len(self.genes_)
         batch = np.array(names, dtype=object)
-        levels = {k: pd.Categorical([v[0]] * len(names), v) for k, v in self._reader.levels.items()}
+        levels = {
+            k: pd.Categorical([v[0]] * len(names), v) for k, v in self._reader.levels.items()
+        }
         means = None if design.continuous is None else design.continuous.mean()
         at_mean = Design(
             batch,
@@ -286,70 +288,3 @@ class Combat:
             )
             raise ValueError(msg)
         return np.asarray(names.get_indexer(self.genes_))
-
-    def _record(self, batch: np.ndarray, new: list[str], unseen: str) -> dict[str, Any]:
-        here = pd.Series(batch).value_counts()
-        names = [*self._counts.index, *new]
-        batches = pd.DataFrame(
-            {
-                "batch": names,
-                "n_training": [int(self._counts.get(name, 0)) for name in names],
-                "n_rows": [int(here.get(name, 0)) for name in names],
-                "fitted_on": ["own rows" if name in new else "training rows" for name in names],
-            },
-            index=[str(i) for i in range(len(names))],
-        )
-        params: dict[str, Any] = {
-            "batch_key": self.batch_key,
-            "covariates": np.array(self.covariates, dtype=object),
-            "mean_only": self.mean_only,
-            "parametric": self.parametric,
-            "unseen": unseen,
-            "library": f"combatlearn {require('combatlearn', 'harmonise').__version__}",
-            "version": __version__,
-        }
-        optional = {"labels_key": self.labels_key, "layer": self.layer}
-        params |= {name: value for name, value in optional.items() if value is not None}
-        return {
-            "batches": batches,
-            "unadjusted_genes": self.unadjusted_genes_.to_numpy(dtype=object),
-            "transductive": bool(new),
-            "label_used": self.labels_key is not None,
-            "params": params,
-        }
-
-
-def _check_logarithms(values: np.ndarray, where: str) -> None:
-    report = detect_scale(values)
-    if report.scale is Scale.COUNTS and report.confident:
-        msg = problem(
-            f"logarithms or log-ratios in {where}",
-            report.sentence(),
-            "Run dtp.pp.close_composition or scanpy.pp.log1p first.",
-        )
-        raise ValueError(msg)
-
-
-def _check_sizes(counts: pd.Series) -> None:
-    small = counts[counts < _FEWEST]
-    if len(small):
-        msg = problem(
-            f"at least {_FEWEST} rows in every batch",
-            f"1 in {shorten(small.index)}",
-            "Merge these batches or leave them out: one row has no spread.",
-        )
-        raise ValueError(msg)
-
-
-def _constant_within(values: np.ndarray, batch: np.ndarray) -> np.ndarray:
-    parts = [np.ptp(values[batch == name], axis=0) == 0 for name in sorted(set(batch))]
-    return np.asarray(np.any(parts, axis=0))
-
-
-def _stack(first: Design, second: Design, names: tuple[str, str]) -> Design:
-    batch = np.repeat(np.array(names, dtype=object), [len(first.batch), len(second.batch)])
-    discrete, continuous = (
-        None if a is None or b is None else pd.concat([a, b], ignore_index=True)
-        for a, b in ((first.discrete, second.discrete), (first.continuous, second.continuous))
-    )
-    return Design(batch, discrete, continuous)

@@ -47,7 +47,9 @@ class DesignReader:
         every row that is transformed, so that no label is read then.
     """
 
-    def __init__(self, batch_key: str, covariates: tuple[str, ...], labels_key: str | None) -> None:
+    def __init__(
+        self, batch_key: str, covariates: tuple[str, ...], labels_key: str | None
+    ) -> None:
         self.batch_key, self.covariates, self.labels_key = batch_key, covariates, labels_key
         self.levels: dict[str, tuple[str, ...]] = {}
         self.label_means: dict[str, float] = {}
@@ -98,3 +100,13 @@ class DesignReader:
 
 def _is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def stack(first: Design, second: Design, names: tuple[str, str]) -> Design:
+    """Put two designs below each other, each as one batch of the given name."""
+    batch = np.repeat(np.array(names, dtype=object), [len(first.batch), len(second.batch)])
+    discrete, continuous = (
+        None if a is None or b is None else pd.concat([a, b], ignore_index=True)
+        for a, b in ((first.discrete, second.discrete), (first.continuous, second.continuous))
+    )
+    return Design(batch, discrete, continuous)

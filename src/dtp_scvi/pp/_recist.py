@@ -14,7 +14,14 @@ NOT_EVALUABLE: Final = "NE"
 # Eisenhauer et al. 2009 (doi:10.1016/j.ejca.2008.10.026); Seymour et al. 2017 for iRECIST
 # (doi:10.1016/S1470-2045(17)30074-8). MR, a mixed response, is no term of either.
 _SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
-    "CR": ("cr", "icr", "complete response", "complete responder", "complete remission", "complete"),
+    "CR": (
+        "cr",
+        "icr",
+        "complete response",
+        "complete responder",
+        "complete remission",
+        "complete",
+    ),
     "PR": ("pr", "ipr", "partial response", "partial responder", "partial remission", "partial"),
     "SD": ("sd", "isd", "stable disease", "stable", "no change"),
     "PD": (
@@ -23,7 +30,11 @@ _SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "MR": ("mr", "mixed response", "mixed responder", "mixed"),
     "iUPD": ("iupd", "unconfirmed progressive disease"),
-    "non-CR/non-PD": ("non cr non pd", "noncr nonpd", "non complete response non progressive disease"),
+    "non-CR/non-PD": (
+        "non cr non pd",
+        "noncr nonpd",
+        "non complete response non progressive disease",
+    ),
     "CR/PR": ("cr pr", "pr cr", "crpr", "prcr", "complete or partial response"),
     "SD/PD": ("sd pd", "pd sd", "sdpd", "pdsd", "stable or progressive disease"),
     NOT_EVALUABLE: (

@@ -157,9 +157,7 @@ def _near(word: str) -> str:
     return f"; like {' or '.join(repr(options[option]) for option in close)}" if close else ""
 
 
-def _table(
-    words: pd.Series, term_of: dict[str, str], label_of: dict[str, float]
-) -> pd.DataFrame:
+def _table(words: pd.Series, term_of: dict[str, str], label_of: dict[str, float]) -> pd.DataFrame:
     counts = words.astype(object).where(words.notna(), other="").astype(str).value_counts()
     table = pd.DataFrame(
         {

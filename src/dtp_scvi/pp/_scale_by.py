@@ -92,6 +92,7 @@ def scale_by(
     check_one_of(unseen, ("error", "own"), "unseen")
     out = writable(adata, copy=copy)
     studies = text_column(out.obs, study_key, "study_key")
+    everyone = isinstance(reference, str) and reference == "all"
     use = _reference_rows(out, reference)
     values = read_dense(out, layer)
     check_matrix(values, name="adata.X" if layer is None else f"layers[{layer!r}]", negative=True)
@@ -112,7 +113,7 @@ def scale_by(
                 "n_rows": len(at),
                 "n_reference": len(from_rows),
                 "n_constant_genes": int(constant.sum()),
-                "transductive": own or isinstance(reference, str) and reference == "all",
+                "transductive": own or everyone,
             }
         )
     table = pd.DataFrame(rows, index=[str(i) for i in range(len(rows))])
