@@ -171,14 +171,11 @@ def test_layers_and_copies(train):
     assert train.uns["dtp_combat"]["params"]["layer_added"] == "combat"
 
 
-def test_warnings_of_the_library_are_passed_on(train):
-    train.obs["study"] = np.where(np.arange(train.n_obs) < 38, "big", "rest")
-    train = train[:40].copy()
-    extra = ad.concat([train[:38]] * 2)
-    extra.obs_names_make_unique()
-    joined = ad.concat([extra, train[38:]])
+def test_warnings_of_the_library_are_passed_on():
+    unequal = dtp.datasets.simulate_ici((50, 2), n_genes=30, response_rates=0.5)
+    dtp.pp.close_composition(unequal)
     with pytest.warns(UserWarning, match=r"combatlearn: Batch sizes are highly imbalanced"):
-        Combat("study").fit(joined)
+        Combat("study").fit(unequal)
 
 
 def test_genes_have_to_agree(train, test):
