@@ -15,7 +15,8 @@ from dtp_scvi.stats import auroc
 
 
 def scores(adata, model=None, n_splits=5, seed=0):
-    model = model or make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
+    if model is None:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
     folds = StratifiedKFold(n_splits, shuffle=True, random_state=seed)
     y = adata.obs["response"].to_numpy()
     return y, cross_val_predict(model, adata.X, y, cv=folds, method="predict_proba")[:, 1]

@@ -77,7 +77,7 @@ def test_genes_in_the_order_of_the_panel(path_of):
 
 @pytest.mark.parametrize(
     ("name", "key", "n_label"),
-    [("hugo2016_GSE78220", "response_PD1", 28), ("riaz2017_GSE91061", "response", 106)],
+    [("hugo2016_GSE78220", "response_PD1", 28), ("riaz2017_GSE91061", "BOR_riaz_table", 103)],
 )
 def test_words_of_public_files_give_the_known_labels(fresh, name, key, n_label):
     adata = fresh(f"ici/{name}.h5ad")
