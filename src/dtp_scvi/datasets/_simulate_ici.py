@@ -125,14 +125,7 @@ def simulate_ici(
         total = np.exp(rng.uniform(*_LOG_LEAK_TOTAL, len(study)))
         shares *= (total / (total + response))[:, None]
     obs = _obs(study, len(sizes), response, state, probability, rng)
-    keep = np.arange(len(study))
-    if duplicate_responders:
-        keep = np.concatenate([keep, np.flatnonzero(response)])
-    obs, is_copy = obs.iloc[keep].copy(), np.arange(len(keep)) >= len(study)
-    obs["is_copy"] = is_copy
-    obs.index = pd.Index(
-        [f"{name}_copy" if copy else name for name, copy in zip(obs.index, is_copy, strict=True)]
-    )
+    obs, keep = _with_copies(obs, response, duplicate=duplicate_responders)
     parameters: dict[str, Any] = {
         "n_patients": np.array(sizes),
         "n_genes": n_genes,
@@ -214,6 +207,18 @@ def _shares(
     depth = np.rint(_DEPTH * rng.lognormal(0, 0.4, n)).astype(int)
     counts = np.array([rng.multinomial(d, p) for d, p in zip(depth, expected, strict=True)])
     return counts / counts.sum(axis=1, keepdims=True)
+
+
+def _with_copies(
+    obs: pd.DataFrame, response: np.ndarray, *, duplicate: bool
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return ``obs`` with the copies below the patients, and the row that each was taken from."""
+    n = len(obs)
+    extra = np.flatnonzero(response) if duplicate else np.zeros(0, np.int64)
+    keep = np.concatenate([np.arange(n), extra])
+    out = obs.iloc[keep].assign(is_copy=np.arange(len(keep)) >= n)
+    out.index = pd.Index([*obs.index, *(f"{obs.index[i]}_copy" for i in extra)])
+    return out, keep
 
 
 def _obs(

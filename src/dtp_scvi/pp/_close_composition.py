@@ -132,11 +132,7 @@ def close_composition(
         "sentence": sentence,
     }
     if scores:
-        # A class may be named "CR/PR", which h5ad takes for two levels of keys.
-        record["row_sum_auroc"] = pd.DataFrame(
-            {"class": list(scores), "auroc": list(scores.values())},
-            index=[str(i) for i in range(len(scores))],
-        )
+        record["row_sum_auroc"] = _score_table(scores)
     return finish(out, written, layer_added, COMPOSITION_KEY, record, copy=copy)
 
 
@@ -191,6 +187,14 @@ def _label_scores(obs: pd.DataFrame, labels_key: str, found: Closure) -> dict[st
     # The second of two classes is what pp.audit takes, too.
     asked = classes[1:] if len(classes) == 2 else classes
     return {name: part.auroc(labels == name) for name in asked}
+
+
+def _score_table(scores: dict[str, float]) -> pd.DataFrame:
+    # A class may be named "CR/PR", which h5ad takes for two levels of keys.
+    return pd.DataFrame(
+        {"class": list(scores), "auroc": list(scores.values())},
+        index=[str(i) for i in range(len(scores))],
+    )
 
 
 def _sentence(found: Closure, scores: dict[str, float], labels_key: str | None) -> str:
