@@ -59,6 +59,17 @@ ESSENTIALITY_KEY: Final = "dtp_essentiality"
 # Written by pp.pseudobulk.
 PSEUDOBULK_KEY: Final = "dtp_pseudobulk"
 
+# Written by pp.close_composition, pp.response_labels, pp.Combat and pp.scale_by.
+COMPOSITION_KEY: Final = "dtp_composition"
+RESPONSE_KEY: Final = "response"
+RESPONSE_LABELS_KEY: Final = "dtp_response"
+RECIST_SUFFIX: Final = "_recist"
+COMBAT_KEY: Final = "dtp_combat"
+SCALE_BY_KEY: Final = "dtp_scale_by"
+
+# Values as a reader found them, before it mended anything.
+AS_READ_LAYER: Final = "as_read"
+
 # Written by pp.audit.
 AUDIT_KEY: Final = "dtp_audit"
 

@@ -1,6 +1,7 @@
 """Simulated data with a planted truth, and readers of public cohorts and target evidence."""
 
 from dtp_scvi.datasets._hpa_flags import hpa_flags
+from dtp_scvi.datasets._read_amu import read_amu
 from dtp_scvi.datasets._read_beataml import read_beataml
 from dtp_scvi.datasets._read_bulk import read_bulk
 from dtp_scvi.datasets._read_clinical import read_clinical
@@ -18,9 +19,11 @@ from dtp_scvi.datasets._read_tcga_laml import read_tcga_laml
 from dtp_scvi.datasets._simulate_cells import simulate_cells
 from dtp_scvi.datasets._simulate_cohort import simulate_cohort
 from dtp_scvi.datasets._simulate_dependencies import simulate_dependencies
+from dtp_scvi.datasets._simulate_ici import simulate_ici
 
 __all__ = [
     "hpa_flags",
+    "read_amu",
     "read_beataml",
     "read_bulk",
     "read_clinical",
@@ -38,4 +41,5 @@ __all__ = [
     "simulate_cells",
     "simulate_cohort",
     "simulate_dependencies",
+    "simulate_ici",
 ]

@@ -1,9 +1,23 @@
-"""Look at data before modelling: gene names, expression scale, what gives a label away; cells to samples."""
+"""Look at data before modelling, and put it into shape: genes, scale, leaks, compositions, batches."""
 
 from dtp_scvi.pp._align_genes import align_genes
 from dtp_scvi.pp._audit import audit
 from dtp_scvi.pp._audit_table import confounded
 from dtp_scvi.pp._check_scale import check_scale
+from dtp_scvi.pp._close_composition import close_composition
+from dtp_scvi.pp._combat import Combat
 from dtp_scvi.pp._pseudobulk import pseudobulk
+from dtp_scvi.pp._response_labels import response_labels
+from dtp_scvi.pp._scale_by import scale_by
 
-__all__ = ["align_genes", "audit", "check_scale", "confounded", "pseudobulk"]
+__all__ = [
+    "Combat",
+    "align_genes",
+    "audit",
+    "check_scale",
+    "close_composition",
+    "confounded",
+    "pseudobulk",
+    "response_labels",
+    "scale_by",
+]
