@@ -5,6 +5,7 @@ from dtp_scvi.tl._drug_response import drug_response
 from dtp_scvi.tl._enrichment import enrichment
 from dtp_scvi.tl._essentiality import essentiality
 from dtp_scvi.tl._over_representation import over_representation
+from dtp_scvi.tl._permutation_control import permutation_control
 from dtp_scvi.tl._recalibrate import recalibrate
 from dtp_scvi.tl._score import score
 from dtp_scvi.tl._signatures import signatures
@@ -19,6 +20,7 @@ __all__ = [
     "enrichment",
     "essentiality",
     "over_representation",
+    "permutation_control",
     "recalibrate",
     "score",
     "signatures",

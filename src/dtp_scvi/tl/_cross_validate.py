@@ -13,6 +13,7 @@ from dtp_scvi.tl._cv_arguments import (
     check_negatives,
     comparators,
     distill_arguments,
+    given_arguments,
     model_name,
     run_audit,
     threshold_arguments,
@@ -214,6 +215,7 @@ def cross_validate(
         "left_out": notes,
         "arguments": protocol.as_dict(),
         "fingerprint": fingerprint(reg, hashes),
+        "model_arguments": given_arguments(model_kwargs, train_kwargs),
     }
     result = summarise(task, plan, found, rule, params, n_boot=n_boot, seed=seed)
     fidelity = None

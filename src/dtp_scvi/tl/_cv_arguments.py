@@ -44,6 +44,14 @@ def model_name(model_cls: type) -> str:
     return _NAMES.get(model_cls.__name__, model_cls.__name__)
 
 
+def given_arguments(
+    model_kwargs: Mapping[str, Any] | None, train_kwargs: Mapping[str, Any] | None
+) -> str:
+    """Word what the caller asked of the model, to compare two calls."""
+    parts = [sorted(dict(given or {}).items()) for given in (model_kwargs, train_kwargs)]
+    return f"{parts[0]} {parts[1]}"
+
+
 def run_audit(adata: AnnData, reg: Registration, seed: int | None) -> pd.DataFrame:
     """Audit labels, donors and batches as they were set up."""
     # Set-up has refused a batch that determines the label, or was told to accept it.
