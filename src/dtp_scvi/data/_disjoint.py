@@ -23,7 +23,7 @@ _EMPTY = np.uint64(0)
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedRows:
     """
     What training and test data of some folds have in common.
 
@@ -66,7 +66,7 @@ class Shared:
 
 def row_hashes(matrix: Any) -> NDArray[np.uint64]:
     """
-    Return a fingerprint of each row's values: equal for equal rows, however they are stored.
+    Return a fingerprint of each row, equal for equal values however they are stored.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def check_disjoint(
     groups: ArrayLike | None = None,
     names: ArrayLike | None = None,
     allowed: bool = False,
-) -> Shared:
+) -> SharedRows:
     """
     Refuse folds that have the same row, or the same patient, in training and test data.
 
@@ -166,7 +166,7 @@ def check_disjoint(
     patients = [] if groups is None else sorted(set(np.asarray(groups)[grouped].tolist()))
     shown = [f"rows {shorten(labels[rows])}"] if rows.size else []
     shown += [f"patients {shorten(patients)}"] if patients else []
-    shared = Shared(
+    shared = SharedRows(
         n_rows=int(rows.size),
         n_grouped=int(grouped.size),
         n_tested=sum(len(test) for _, test in folds),

@@ -11,7 +11,7 @@ import pandas as pd
 from dtp_scvi._logging import warn
 from dtp_scvi._validate import problem, shorten
 from dtp_scvi.data import (
-    Shared,
+    SharedRows,
     check_disjoint,
     get_matrix,
     group_folds,
@@ -56,7 +56,7 @@ class Plan:
     """Why the result is optimistic."""
     studies: np.ndarray | None = None
     """Study of each row."""
-    shared: Shared | None = None
+    shared: SharedRows | None = None
     """What is in training and test data of a fold at once, where that was allowed."""
 
     @property
