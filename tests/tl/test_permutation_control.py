@@ -79,6 +79,14 @@ def test_the_observed_value_is_that_of_the_cross_validation(fake, cells):
     assert not np.allclose(own["mean"], again["mean"])
 
 
+def test_an_observed_result_may_come_from_a_file(fake, cells, tmp_path):
+    result = validate(fake, cells)
+    own = control(fake, cells, observed=result)
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    read = ad.read_h5ad(tmp_path / "cells.h5ad").uns["dtp_cv"]
+    pd.testing.assert_frame_equal(control(fake, cells, observed=read), own)
+
+
 def test_p_counts_the_observed_value_itself(fake, cells):
     table = control(fake, cells, n_permutations=7)
     draws = cells.uns["dtp_permutation"]["draws"]["value"]
@@ -121,6 +129,18 @@ def test_within_studies_what_the_study_says_is_left(fake, bulk):
     assert bulk.uns["dtp_permutation"]["params"]["within_study"] is True
     with pytest.raises(ValueError, match="study_only: not defined"):
         control(fake, bulk, models=["study_only"], protocol={**protocol, "study_folds": True})
+
+
+@pytest.mark.filterwarnings("ignore:Cross-validation splits single cells")
+def test_smote_inside_folds_finds_nothing_in_permuted_labels(fake, bulk, monkeypatch):
+    pytest.importorskip("imblearn")
+    monkeypatch.setattr("dtp_scvi.train._baseline_trees.N_TREES", 40)
+    monkeypatch.setattr("dtp_scvi.train._baseline_trees._N_INNER_TREES", 10)
+    bulk.obs["state"] = np.where(np.arange(90) % 4 == 0, "bad", "good")
+    protocol = {**PROTOCOL, "resample": "smote"}
+    table = control(fake, bulk, models=["random_forest"], protocol=protocol, n_permutations=8)
+    assert abs(table["mean"][0] - 0.5) < 0.08
+    assert bulk.uns["dtp_permutation"]["params"]["arguments"]["resample"] == "smote"
 
 
 @pytest.mark.filterwarnings("ignore:The metrics are optimistic", "ignore:Cross-validation splits")

@@ -193,7 +193,6 @@ def cross_validate(
     rule = threshold_arguments(adata, reg, threshold_rule, threshold_kwargs or {})
     names, notes = comparators(baselines, reg, protocol)
     train_with = train_arguments(model_cls, train_kwargs or {}, rule)
-    distill_with = distill_arguments(model_cls, distill=distill)
     plan, hashes = checked_plan(adata, reg, protocol)
     check_negatives(rule, plan)
     task = Task(
@@ -203,7 +202,7 @@ def cross_validate(
         name=model_name(model_cls),
         model_kwargs=dict(model_kwargs or {}),
         train_kwargs=train_with,
-        distill=distill_with,
+        distill=distill_arguments(model_cls, distill=distill),
         baselines=names,
         matrix=baseline_matrix(adata, reg) if names else None,
         negatives=rule.get("negatives"),
