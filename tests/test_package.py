@@ -29,6 +29,7 @@ FIRST = {
 NOT_ADATA_FIRST = {
     "cross_validate",  # takes the model class, then adata
     "essentiality",  # takes the genes, then the screen
+    "permutation_control",  # likewise
     "over_representation",  # takes a list of genes
 }
 

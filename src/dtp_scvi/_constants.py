@@ -23,6 +23,9 @@ DEFAULT_MODEL: Final = "aml-tolerance"
 # Written by tl.cross_validate.
 CV_KEY: Final = "dtp_cv"
 
+# Written by tl.permutation_control.
+PERMUTATION_KEY: Final = "dtp_permutation"
+
 # Written by tl.survival.
 SURVIVAL_KEY: Final = "dtp_survival"
 
@@ -96,6 +99,10 @@ GRADIENT_BOOSTING: Final = "gradient_boosting"
 RANDOM_FOREST: Final = "random_forest"
 MEAN_EXPRESSION: Final = "mean_expression"
 LSC17: Final = "lsc17"
+SVM_RBF: Final = "svm_rbf"
+ADABOOST: Final = "adaboost"
+XGBOOST: Final = "xgboost"
+STUDY_ONLY: Final = "study_only"
 
 RESPONSE_RESEARCH_USE: Final = (
     "For research use only. The score is a predicted ex-vivo response of a sample; it is not a "

@@ -29,6 +29,13 @@ def evaluate(
     leave_one_batch_out: Annotated[
         bool, typer.Option("--leave-one-batch-out", help="Hold out whole batches instead.")
     ] = False,
+    study_key: Annotated[
+        str | None,
+        typer.Option("--study-key", help="Column of obs with the study: also compare within it."),
+    ] = None,
+    leave_one_study_out: Annotated[
+        bool, typer.Option("--leave-one-study-out", help="Hold out whole studies instead.")
+    ] = False,
     cell_level: Annotated[
         bool, typer.Option("--cell-level", help="Hold out single cells: optimistic.")
     ] = False,
@@ -63,10 +70,12 @@ def evaluate(
         "allow_confounded": allow_confounded,
     }
     with guard(ctx, debug=debug):
+        from dtp_scvi._constants import CV_KEY
         from dtp_scvi._validate import check_file
         from dtp_scvi.cli._outputs import new_file
         from dtp_scvi.cli._results import evaluation_content, show_evaluation, write_json
         from dtp_scvi.cli._screen import say
+        from dtp_scvi.cli._within_study import pooled, show_within_study, within_study_json
 
         with nullcontext() if json is None else new_file(json, (".json",)) as part:
             check_file(data)  # before anything heavy is loaded
@@ -83,6 +92,8 @@ def evaluate(
                 },
                 n_folds=folds,
                 batch_folds=leave_one_batch_out,
+                study_key=study_key,
+                study_folds=leave_one_study_out,
                 cell_level=cell_level,
                 distill={"n_genes": n_genes} if distill else None,
                 train_kwargs={} if max_epochs is None else {"max_epochs": max_epochs},
@@ -90,9 +101,10 @@ def evaluate(
                 seed=seed,
                 verbose=not quiet,
             )
-            show_evaluation(uns)
+            show_evaluation(pooled(uns))
+            show_within_study(uns[CV_KEY])
             if part is not None:
-                write_json(part, evaluation_content(uns))
+                write_json(part, evaluation_content(uns) | within_study_json(uns[CV_KEY]))
         if json is not None:
             say(f"Wrote {json}", style="bold")
 

@@ -5,6 +5,7 @@ from dtp_scvi.data._alignment import GeneAlignment
 from dtp_scvi.data._blocks import N_READERS, Block, iter_blocks
 from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._check_object import check_object
+from dtp_scvi.data._disjoint import SharedRows, check_disjoint, row_hashes
 from dtp_scvi.data._draw import draw_rows
 from dtp_scvi.data._get_matrix import get_matrix
 from dtp_scvi.data._gmt import read_gmt
@@ -29,10 +30,12 @@ __all__ = [
     "NetworkMatch",
     "Scale",
     "ScaleReport",
+    "SharedRows",
     "SymbolResolver",
     "align_genes",
     "are_headers",
     "as_network",
+    "check_disjoint",
     "check_matrix",
     "check_object",
     "coexpression_programs",
@@ -54,5 +57,6 @@ __all__ = [
     "read_gmt",
     "read_network",
     "resolve_scale",
+    "row_hashes",
     "scale_kind",
 ]

@@ -51,6 +51,8 @@ def _of_evidence(card: Mapping[str, Any]) -> Iterator[str]:
             "No evaluation is attached: cross-validate, then adopt the result. Nothing here says "
             "how well the model does on new donors."
         )
+    elif "shared_rows" in evaluation["params"]:
+        yield "The evaluation had the same rows on both sides of a split: its metrics are too good."
     elif evaluation["params"].get("optimistic"):
         yield "The evaluation held out cells, not donors: its metrics are too good for new donors."
     if "calibrator" not in calibration:

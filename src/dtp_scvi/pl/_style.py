@@ -92,7 +92,10 @@ def caution(ax: Axes, params: Mapping[str, Any], data: Any) -> None:
     if bool(params.get("simulated", False)) or names.SIMULATION_KEY in getattr(data, "uns", ()):
         marks.append("simulated data")
     if bool(params.get("optimistic", False)):
-        marks.append("cell-level split: optimistic")
+        shared = "shared_rows" in params
+        marks.append(
+            "rows on both sides: optimistic" if shared else "cell-level split: optimistic"
+        )
     if marks:
         text = " · ".join(marks)
         ax.set_title(text, loc="right", fontsize=SMALL, style="italic", color=DARK)

@@ -59,6 +59,7 @@ from dtp_scvi.stats._shuffle import shuffled_tables
 from dtp_scvi.stats._smooth_ece import smooth_ece
 from dtp_scvi.stats._space_reference import SpaceReference
 from dtp_scvi.stats._spline import spline_basis, spline_knots
+from dtp_scvi.stats._stratified_auroc import stratified_auroc, stratified_auroc_table
 from dtp_scvi.stats._threshold_transfer import threshold_transfer
 from dtp_scvi.stats._thresholds import Threshold, choose_threshold
 from dtp_scvi.stats._time_dependent_auc import (
@@ -157,6 +158,8 @@ __all__ = [
     "spline_basis",
     "spline_knots",
     "standardised_difference",
+    "stratified_auroc",
+    "stratified_auroc_table",
     "threshold_sweep",
     "threshold_transfer",
     "time_dependent_auc",

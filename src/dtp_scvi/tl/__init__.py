@@ -6,6 +6,7 @@ from dtp_scvi.tl._drug_response import drug_response
 from dtp_scvi.tl._enrichment import enrichment
 from dtp_scvi.tl._essentiality import essentiality
 from dtp_scvi.tl._over_representation import over_representation
+from dtp_scvi.tl._permutation_control import permutation_control
 from dtp_scvi.tl._rank_targets import rank_targets
 from dtp_scvi.tl._recalibrate import recalibrate
 from dtp_scvi.tl._score import score
@@ -23,6 +24,7 @@ __all__ = [
     "enrichment",
     "essentiality",
     "over_representation",
+    "permutation_control",
     "rank_targets",
     "recalibrate",
     "score",

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dtp_scvi import pp
-from dtp_scvi._constants import CV_KEY, FIDELITY_KEY, STUDENT, TEACHER
+from dtp_scvi._constants import CV_KEY, FIDELITY_KEY
 from dtp_scvi._docs import docs
-from dtp_scvi._validate import check_key, check_positive_int, problem, shorten
-from dtp_scvi.data import get_matrix
-from dtp_scvi.stats import choose_threshold
-from dtp_scvi.tl._cv_plan import make_plan
+from dtp_scvi._validate import check_positive_int
+from dtp_scvi.tl._cv_arguments import (
+    baseline_matrix,
+    check_class,
+    check_negatives,
+    comparators,
+    distill_arguments,
+    given_arguments,
+    model_name,
+    run_audit,
+    threshold_arguments,
+    train_arguments,
+)
+from dtp_scvi.tl._cv_plan import checked_plan
+from dtp_scvi.tl._cv_protocol import Protocol, fingerprint
 from dtp_scvi.tl._cv_result import fidelity_result, summarise
 from dtp_scvi.tl._cv_run import Task, run_folds
-from dtp_scvi.train import BASELINES, log_rows, read_rows, usable_baselines
+from dtp_scvi.train import BASELINES, study_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,11 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from dtp_scvi.model import ExpressionClassifier, Registration
-    from dtp_scvi.tl._cv_plan import Plan
-
-_NAMES = {"DTPTransformer": TEACHER, "DTPStudent": STUDENT}
-_OURS = ("indices", "seed")
+    from dtp_scvi.model import ExpressionClassifier
 
 
 @docs.dedent
@@ -38,7 +41,11 @@ def cross_validate(
     *,
     n_folds: int = 5,
     batch_folds: bool = False,
+    study_key: str | None = None,
+    study_folds: bool = False,
     cell_level: bool = False,
+    allow_shared_rows: bool = False,
+    resample: str | None = None,
     baselines: Sequence[str] = BASELINES,
     distill: bool | Mapping[str, Any] | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
@@ -73,13 +80,25 @@ def cross_validate(
     batch_folds
         Hold out one batch (``batch_key``) after the other instead; ``n_folds`` is not used. Cells
         of the held-out batch's donors are kept out of training, whatever batch they are in.
+    study_key
+        Column of ``adata.obs`` with the study (cohort) of each row. Adds the AUROC over pairs of
+        one study to the metrics, and a comparator that knows the study alone.
+    study_folds
+        Hold out one study after the other, as ``batch_folds`` does with batches.
     cell_level
         Hold out single cells although there are donors; optimistic.
+    allow_shared_rows
+        Go on where a held-out row has an identical row in training data; optimistic.
+    resample
+        ``"over"``, ``"under"``, ``"smote"`` or ``"smote_tomek"``: balance the classes of the
+        training rows of each fold, and of each inner fold, for the baselines (extra
+        ``resampling``). The model is trained on the rows as they are.
     baselines
         Any of ``logistic_regression`` (ridge, C by inner folds), ``gradient_boosting`` (on 50
         principal components), ``random_forest`` (300 trees), ``mean_expression`` and ``lsc17``
-        (Ng et al., Nature 2016). All read log1p CP10k of the registered genes and tell the
-        positive class from the rest.
+        (Ng et al., Nature 2016); when named also ``svm_rbf``, ``adaboost`` and ``xgboost``
+        (extra ``xgboost``). All read log1p CP10k of the registered genes and tell the positive
+        class from the rest.
     distill
         Distil a student in every fold and judge it as ``"student"``: true, or arguments of
         ``distill``.
@@ -108,6 +127,7 @@ def cross_validate(
 
     ``uns[key_added]``
         ``metrics`` (this table), ``differences`` (model minus each other one, paired),
+        ``within_study`` (AUROC of each model in each study, with ``study_key``),
         ``threshold`` (chosen on all held-out probabilities, with interval), ``threshold_sweep``,
         ``calibration`` (fitted to all held-out log-odds), ``roc``, ``pr``, ``reliability``,
         ``decision_curve`` (net benefit of all models), ``coverage`` (of conformal sets fitted on
@@ -125,10 +145,10 @@ def cross_validate(
     Raises
     ------
     ValueError
-        When ``adata`` was not set up for ``model_cls``, or the donors allow fewer folds; the
-        message names how many.
+        When ``adata`` was not set up for ``model_cls``, the donors allow fewer folds, or the same
+        row is in training and test data; the message names how many.
     KeyError
-        When ``negatives`` names no column.
+        When ``negatives`` or ``study_key`` names no column.
 
     Warns
     -----
@@ -156,143 +176,53 @@ def cross_validate(
     >>> cells.uns["dtp_cv"]["params"]["protocol"]
     'donor-grouped 2-fold'
     """
-    _check_class(model_cls)
+    check_class(model_cls)
     reg = model_cls.registration(adata)
     check_positive_int(n_boot, "n_boot")
-    rule = _threshold_rule(adata, reg, threshold_rule, threshold_kwargs or {})
-    names, notes = usable_baselines(baselines, reg.genes)
-    plan = make_plan(
-        reg, n_folds=n_folds, batch_folds=batch_folds, cell_level=cell_level, seed=seed
+    protocol = Protocol(
+        n_folds=n_folds,
+        batch_folds=batch_folds,
+        study_key=study_key,
+        study_folds=study_folds,
+        cell_level=cell_level,
+        resample=resample,
+        allow_shared_rows=allow_shared_rows,
+        seed=seed,
     )
-    _check_negatives(rule, plan)
+    protocol.check()
+    rule = threshold_arguments(adata, reg, threshold_rule, threshold_kwargs or {})
+    names, notes = comparators(baselines, reg, protocol)
+    train_with = train_arguments(model_cls, train_kwargs or {}, rule)
+    plan, hashes = checked_plan(adata, reg, protocol)
+    check_negatives(rule, plan)
     task = Task(
         adata=adata,
         reg=reg,
         model_cls=model_cls,
-        name=_NAMES.get(model_cls.__name__, model_cls.__name__),
+        name=model_name(model_cls),
         model_kwargs=dict(model_kwargs or {}),
-        train_kwargs=_train_arguments(model_cls, train_kwargs or {}, rule),
-        distill=_distill_arguments(model_cls, distill=distill),
+        train_kwargs=train_with,
+        distill=distill_arguments(model_cls, distill=distill),
         baselines=names,
-        matrix=_baseline_matrix(adata, reg) if names else None,
+        matrix=baseline_matrix(adata, reg) if names else None,
         negatives=rule.get("negatives"),
+        studies=None if plan.studies is None else study_rows(plan.studies),
+        resample=resample,
     )
     found = run_folds(task, plan, seed=seed, verbose=verbose)
-    params = {"left_out": notes}
+    params = {
+        "left_out": notes,
+        "arguments": protocol.as_dict(),
+        "fingerprint": fingerprint(reg, hashes),
+        "model_arguments": given_arguments(model_kwargs, train_kwargs),
+    }
     result = summarise(task, plan, found, rule, params, n_boot=n_boot, seed=seed)
     fidelity = None
     if task.distill is not None:
         fidelity = fidelity_result(task, plan, found, result["params"], n_boot=n_boot, seed=seed)
     if audit:
-        result["audit"] = _audit(adata, reg, seed)
+        result["audit"] = run_audit(adata, reg, seed)
     adata.uns[key_added] = result
     if fidelity is not None:
         adata.uns[FIDELITY_KEY] = fidelity
     return result["metrics"].copy()
-
-
-def _check_class(model_cls: Any) -> None:
-    if not (inspect.isclass(model_cls) and hasattr(model_cls, "registration")):
-        msg = problem(
-            "a model class, e.g. dtp.model.DTPTransformer",
-            repr(model_cls) if inspect.isclass(model_cls) else type(model_cls).__name__,
-            "Pass the class first, then the AnnData that was set up for it.",
-        )
-        raise TypeError(msg)
-
-
-def _audit(adata: AnnData, reg: Registration, seed: int | None) -> pd.DataFrame:
-    # Set-up has refused a batch that determines the label, or was told to accept it.
-    return pp.audit(
-        adata,
-        reg.labels_key,
-        donor_key=reg.donor_key,
-        batch_keys=() if reg.batch_key is None else (reg.batch_key,),
-        layer=reg.layer,
-        positive=reg.positive,
-        allow_confounded=True,
-        seed=seed,
-    )
-
-
-def _check_negatives(rule: Mapping[str, Any], plan: Plan) -> None:
-    """Raise where a fold would have no named negative to choose its threshold on."""
-    if "negatives" not in rule:
-        return
-    for number, fold in enumerate(plan.folds):
-        if not rule["negatives"][fold.train].any():
-            msg = problem(
-                "`negatives` among the training rows of every fold",
-                f"all of them in the test rows of fold {number + 1} ({fold.held_out})",
-                "Name negatives of more donors.",
-            )
-            raise ValueError(msg)
-
-
-def _baseline_matrix(adata: AnnData, reg: Registration) -> Any:
-    rows, total = read_rows(get_matrix(adata, reg.layer), reg.scale, None)
-    return log_rows(rows, total, reg.scale)
-
-
-def _threshold_rule(
-    adata: AnnData, reg: Registration, name: str, arguments: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the arguments of ``choose_threshold``, tried before anything is fitted."""
-    allowed = ("target", "fixed", "negatives")
-    wrong = [key for key in arguments if key not in allowed]
-    if wrong:
-        msg = problem(
-            f"`threshold_kwargs` of {', '.join(allowed)}", shorten(wrong), "Leave the rest out."
-        )
-        raise TypeError(msg)
-    rule = {"rule": name, **arguments}
-    negatives = rule.get("negatives")
-    if isinstance(negatives, str):
-        check_key(adata.obs, negatives, "adata.obs", "negatives")
-        negatives = adata.obs[negatives].to_numpy()
-    if negatives is not None:
-        rule["negatives"] = np.asarray(negatives)
-    choose_threshold(reg.is_positive, reg.is_positive.astype(float), n_boot=0, **rule)
-    return rule
-
-
-def _train_arguments(
-    model_cls: Any, arguments: Mapping[str, Any], rule: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Add to the arguments of ``train`` the rule of the threshold, where the class takes one."""
-    _check_not_ours(arguments, "train_kwargs")
-    known = inspect.signature(model_cls.train).parameters
-    added = {"verbose": False, **arguments}
-    if "threshold_rule" in known and "threshold_rule" not in arguments:
-        rest = {key: value for key, value in rule.items() if key != "rule"}
-        # The interval of a fold's own threshold is of no use here.
-        added |= {"threshold_rule": rule["rule"], "threshold_kwargs": {**rest, "n_boot": 0}}
-    return added
-
-
-def _distill_arguments(
-    model_cls: Any, *, distill: bool | Mapping[str, Any] | None
-) -> dict[str, Any] | None:
-    if distill is None or distill is False:
-        return None
-    if not hasattr(model_cls, "distill"):
-        msg = problem(
-            "a model with a `distill` method",
-            model_cls.__name__,
-            "Leave `distill` out, or cross-validate DTPTransformer.",
-        )
-        raise TypeError(msg)
-    arguments = {} if distill is True else dict(distill)
-    _check_not_ours(arguments, "distill")
-    return {"verbose": False, **arguments}
-
-
-def _check_not_ours(arguments: Mapping[str, Any], name: str) -> None:
-    taken = [key for key in _OURS if key in arguments]
-    if taken:
-        msg = problem(
-            f"`{name}` without {' and '.join(_OURS)}",
-            ", ".join(taken),
-            "The folds set the rows; pass `seed` to cross_validate.",
-        )
-        raise TypeError(msg)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from dtp_scvi.stats import (
     threshold_sweep,
 )
 from dtp_scvi.tl._cv_run import OutOfFold, Task, fold_table
+from dtp_scvi.tl._cv_study import add_within_study
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,16 +58,18 @@ def summarise(
         reference=task.name,
         **draws,
     )
+    metrics, by_study = add_within_study(metrics, labels, found, plan, draws)
     main = probabilities[task.name]
     threshold = choose_threshold(labels, main, groups=plan.donors, **rule, **draws)
     calibration = Calibration.fit(logits[task.name], labels, groups=plan.donors, **draws)
-    if plan.optimistic:
+    if plan.by_cell:
         # Donors are resampled for the intervals; what was left out are cells.
         calibration = replace(calibration, unit="cell")
     no_group = np.full(len(labels), "", dtype=object)
     return {
         "metrics": metrics,
         "differences": differences,
+        **({} if by_study.empty else {"within_study": by_study}),
         "threshold": threshold.to_dict(),
         "threshold_sweep": threshold_sweep(labels, main),
         "calibration": calibration.to_dict(),
@@ -89,7 +92,7 @@ def _coverage(
     labels: np.ndarray, probabilities: np.ndarray, plan: Plan, draws: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Coverage of conformal sets on donors left out; no number where cells were left out."""
-    if not plan.optimistic or plan.donors is None:
+    if not plan.by_cell or plan.donors is None:
         return conformal_coverage(labels, probabilities, plan.donors, **draws)
     table = conformal_coverage(labels, probabilities, None, **draws)
     return table.assign(reason="cells were held out, not donors")
@@ -125,6 +128,18 @@ def describe(task: Task, plan: Plan, found: OutOfFold) -> dict[str, Any]:
     }
     if reg.donors is not None:
         params["n_donors"] = len(set(reg.donors))
+    if plan.reason:
+        params["optimistic_reason"] = plan.reason
+    if plan.studies is not None:
+        params["n_studies"] = len(set(plan.studies))
+    if plan.shared is not None:
+        params["shared_rows"] = asdict(plan.shared)
+    if task.resample is not None:
+        params["resample"] = {
+            "method": task.resample,
+            "where": "training rows of each fold and inner fold, for the baselines on expression",
+            "not_for": task.name,
+        }
     if LSC17 in task.baselines:
         details = found.details[LSC17][0]
         params["lsc17"] = {"n_found": details["n_found"], "missing": details["missing"]}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dtp_scvi._constants import STUDENT
+from dtp_scvi._constants import STUDENT, STUDY_ONLY
 from dtp_scvi._logging import progress
 from dtp_scvi.stats import Calibration, choose_threshold
 from dtp_scvi.train import fit_baseline
@@ -41,11 +41,18 @@ class Task:
     """log1p CP10k of all rows, for the baselines."""
     negatives: np.ndarray | None
     """Rows that the false-positive rate is about, where that is the rule."""
+    studies: sp.csr_matrix | None = None
+    """What the comparator reads that knows the study alone."""
+    resample: str | None = None
+    """How the training rows of baselines are balanced."""
+    with_model: bool = True
+    """Whether the model itself is fitted, or baselines alone."""
 
     @property
     def names(self) -> list[str]:
         """All that is fitted, the model first."""
-        return [self.name, *([] if self.distill is None else [STUDENT]), *self.baselines]
+        ours = [self.name] if self.with_model else []
+        return [*ours, *([] if self.distill is None else [STUDENT]), *self.baselines]
 
 
 @dataclass(frozen=True)
@@ -102,31 +109,43 @@ def run_folds(task: Task, plan: Plan, *, seed: int | None, verbose: bool) -> Out
 
 def _fit_fold(task: Task, plan: Plan, fold: Fold, seed: int) -> Iterator[tuple[str, Fit]]:
     """Yield one fit after the other; none of them sees a test row."""
-    start = time.perf_counter()
-    model = task.model_cls(task.adata, **task.model_kwargs)
-    model.train(indices=fold.train, seed=seed, **task.train_kwargs)
-    rule = _rule_of(model.threshold_, task.negatives, fold.train)
-    yield task.name, _predict(model, task, fold, start, rule["rule"])
-    if task.distill is not None:
+    rule: dict[str, Any] = {"rule": "youden"}
+    if task.with_model:
         start = time.perf_counter()
-        student = model.distill(seed=seed, **task.distill)
-        yield STUDENT, _predict(student, task, fold, start, rule["rule"])
-    if task.matrix is None:
-        return
-    rows, new = task.matrix[fold.train], task.matrix[fold.test]
+        model = task.model_cls(task.adata, **task.model_kwargs)
+        model.train(indices=fold.train, seed=seed, **task.train_kwargs)
+        rule = _rule_of(model.threshold_, task.negatives, fold.train)
+        yield task.name, _predict(model, task, fold, start, rule["rule"])
+        if task.distill is not None:
+            start = time.perf_counter()
+            student = model.distill(seed=seed, **task.distill)
+            yield STUDENT, _predict(student, task, fold, start, rule["rule"])
+    for name in task.baselines:
+        yield name, _fit_baseline(name, task, plan, fold, seed, rule)
+
+
+def _fit_baseline(
+    name: str, task: Task, plan: Plan, fold: Fold, seed: int, rule: Mapping[str, Any]
+) -> Fit:
+    start = time.perf_counter()
+    matrix: Any = task.studies if name == STUDY_ONLY else task.matrix
     labels = task.reg.is_positive[fold.train]
     groups = None if plan.inner is None else plan.inner[fold.train]
-    for name in task.baselines:
-        start = time.perf_counter()
-        fitted = fit_baseline(
-            name, rows, is_positive=labels, groups=groups, genes=task.reg.genes, seed=seed
-        )
-        curve = Calibration.fit(fitted.out_of_fold, labels, groups=groups, n_boot=0)
-        inside = curve.transform(fitted.out_of_fold)
-        cut = choose_threshold(labels, inside, n_boot=0, **rule).value
-        logits = fitted.logit(new)
-        seconds = time.perf_counter() - start
-        yield name, Fit(logits, curve.transform(logits), cut, seconds, fitted.details)
+    fitted = fit_baseline(
+        name,
+        matrix[fold.train],
+        is_positive=labels,
+        groups=groups,
+        genes=task.reg.genes,
+        seed=seed,
+        resample=task.resample,
+    )
+    curve = Calibration.fit(fitted.out_of_fold, labels, groups=groups, n_boot=0)
+    inside = curve.transform(fitted.out_of_fold)
+    cut = choose_threshold(labels, inside, n_boot=0, **rule).value
+    logits = fitted.logit(matrix[fold.test])
+    seconds = time.perf_counter() - start
+    return Fit(logits, curve.transform(logits), cut, seconds, fitted.details)
 
 
 def _predict(model: Any, task: Task, fold: Fold, start: float, rule: str) -> Fit:

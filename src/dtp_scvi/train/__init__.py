@@ -3,8 +3,10 @@
 from dtp_scvi.train._augment import mix_rows
 from dtp_scvi.train._axes import Axes, principal_axes
 from dtp_scvi.train._baseline_fitted import FittedBaseline
+from dtp_scvi.train._baseline_sample import RESAMPLERS, check_resample
 from dtp_scvi.train._baseline_scores import LSC17_WEIGHTS
-from dtp_scvi.train._baselines import BASELINES, fit_baseline, usable_baselines
+from dtp_scvi.train._baseline_study import study_rows
+from dtp_scvi.train._baselines import BASELINES, MORE_BASELINES, fit_baseline, usable_baselines
 from dtp_scvi.train._batches import Rows, SparseBatches
 from dtp_scvi.train._imitate import LinearStart, ridge_start
 from dtp_scvi.train._linear import Folds, LinearFit, fit_linear
@@ -23,6 +25,8 @@ from dtp_scvi.train._run import Trainable, run_plan
 __all__ = [
     "BASELINES",
     "LSC17_WEIGHTS",
+    "MORE_BASELINES",
+    "RESAMPLERS",
     "Axes",
     "DistillPlan",
     "FittedBaseline",
@@ -37,6 +41,7 @@ __all__ = [
     "SparseBatches",
     "TokenBasis",
     "Trainable",
+    "check_resample",
     "choose_panel",
     "fit_baseline",
     "fit_linear",
@@ -49,6 +54,7 @@ __all__ = [
     "read_rows",
     "ridge_start",
     "run_plan",
+    "study_rows",
     "token_basis",
     "usable_baselines",
 ]

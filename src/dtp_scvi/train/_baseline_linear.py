@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
     from numpy.typing import NDArray
 
-    from dtp_scvi.train._linear import Folds
+    from dtp_scvi.train._baseline_sample import Sample
 
 # Half decades of scikit-learn's C, from heavy to light shrinkage of unscaled log1p values.
 C_GRID: Final = tuple(10.0 ** (k / 2) for k in range(-10, 3))
@@ -30,9 +30,7 @@ _MAX_DENSE_BYTES = 2**28
 Coefficients = Callable[[np.ndarray], "NDArray[np.float64]"]
 
 
-def fit_logistic_regression(
-    X: sp.csr_matrix, is_positive: NDArray[np.bool_], folds: Folds, name: str
-) -> FittedBaseline:
+def fit_logistic_regression(sample: Sample, name: str) -> FittedBaseline:
     """
     Fit L2 logistic regression; C is the one of ``C_GRID`` with the least inner log-loss.
 
@@ -43,19 +41,16 @@ def fit_logistic_regression(
 
     Parameters
     ----------
-    X
-        log1p CP10k of the training rows.
-    is_positive
-        Class of each row.
-    folds
-        Inner folds.
+    sample
+        Training rows and inner folds.
     name
         Name of the baseline.
     """
-    mean = np.asarray(X.mean(axis=0, dtype=np.float64)).ravel()
-    rows, coefficients, centred = _solver_rows(X, mean)
-    C, losses, out_of_fold = _search(rows, is_positive, folds)
-    model = LogisticRegression(C=C, max_iter=_MAX_ITER).fit(rows, is_positive)
+    mean = np.asarray(sample.X.mean(axis=0, dtype=np.float64)).ravel()
+    rows, coefficients, centred = _solver_rows(sample.X, mean)
+    C, losses, out_of_fold = _search(rows, sample)
+    model = LogisticRegression(C=C, max_iter=_MAX_ITER)
+    model.fit(rows[sample.whole], sample.is_positive[sample.whole])
     weight = coefficients(model.coef_.ravel().astype(np.float64))
     bias = float(model.intercept_[0]) - (float(mean @ weight) if centred else 0.0)
     return FittedBaseline(
@@ -96,19 +91,18 @@ def _rotated(
     return left * singular, coefficients
 
 
-def _search(
-    rows: Any, is_positive: NDArray[np.bool_], folds: Folds
-) -> tuple[float, dict[float, float], NDArray[np.float64]]:
+def _search(rows: Any, sample: Sample) -> tuple[float, dict[float, float], NDArray[np.float64]]:
     """Walk from heavy to light shrinkage, each solution the start of the next one."""
-    parts = [(rows[train], is_positive[train], rows[test], test) for train, test in folds]
+    labels, is_positive = sample.is_positive, sample.is_positive[: sample.n]
+    parts = [(rows[train], labels[train], rows[test], test) for train, test in sample.folds]
     models = [LogisticRegression(max_iter=_MAX_ITER, warm_start=True) for _ in parts]
     losses: dict[float, float] = {}
     best, best_out = math.inf, np.zeros(0)
     chosen, worse = C_GRID[0], 0
     for C in C_GRID:
-        out = np.zeros(len(is_positive))
-        for model, (train_rows, labels, test_rows, test) in zip(models, parts, strict=True):
-            model.set_params(C=C).fit(train_rows, labels)
+        out = np.zeros(sample.n)
+        for model, (train_rows, classes, test_rows, test) in zip(models, parts, strict=True):
+            model.set_params(C=C).fit(train_rows, classes)
             out[test] = model.decision_function(test_rows)
         losses[C] = float(np.logaddexp(0.0, np.where(is_positive, -out, out)).mean())
         worse = 0 if losses[C] < best else worse + 1

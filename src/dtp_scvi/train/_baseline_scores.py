@@ -15,10 +15,9 @@ from dtp_scvi.train._baseline_fitted import FittedBaseline
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import scipy.sparse as sp
     from numpy.typing import NDArray
 
-    from dtp_scvi.train._linear import Folds
+    from dtp_scvi.train._baseline_sample import Sample
 
 # Ng et al., Nature 540:433 (2016), doi:10.1038/nature20598, under approved symbols; the paper
 # calls FAM30A KIAA0125, BEX3 NGFRAP1 and ADGRG1 GPR56.
@@ -67,9 +66,7 @@ def lsc17_weights(
     return weights, alignment.missing
 
 
-def fit_mean_expression(
-    X: sp.csr_matrix, is_positive: NDArray[np.bool_], folds: Folds, name: str
-) -> FittedBaseline:
+def fit_mean_expression(sample: Sample, name: str) -> FittedBaseline:
     """
     Fit a logistic curve to the mean of log1p CP10k over all genes.
 
@@ -77,23 +74,17 @@ def fit_mean_expression(
 
     Parameters
     ----------
-    X
-        log1p CP10k of the training rows.
-    is_positive
-        Class of each row.
-    folds
-        Inner folds.
+    sample
+        Training rows and inner folds.
     name
         Name of the baseline.
     """
-    weights = np.full(X.shape[1], 1.0 / X.shape[1])
-    return _fit_score(X, weights, is_positive, folds, name, {})
+    n_genes = sample.X.shape[1]
+    return _fit_score(sample, np.full(n_genes, 1.0 / n_genes), name, {})
 
 
 def fit_lsc17(
-    X: sp.csr_matrix,
-    is_positive: NDArray[np.bool_],
-    folds: Folds,
+    sample: Sample,
     name: str,
     genes: Sequence[str] | np.ndarray,
 ) -> FittedBaseline:
@@ -102,12 +93,8 @@ def fit_lsc17(
 
     Parameters
     ----------
-    X
-        log1p CP10k of the training rows.
-    is_positive
-        Class of each row.
-    folds
-        Inner folds.
+    sample
+        Training rows and inner folds.
     name
         Name of the baseline.
     genes
@@ -126,23 +113,21 @@ def fit_lsc17(
         )
         raise ValueError(msg)
     details = {"n_found": n_found, "missing": ", ".join(missing)}
-    return _fit_score(X, weights, is_positive, folds, name, details)
+    return _fit_score(sample, weights, name, details)
 
 
 def _fit_score(
-    X: sp.csr_matrix,
+    sample: Sample,
     weights: NDArray[np.float64],
-    is_positive: NDArray[np.bool_],
-    folds: Folds,
     name: str,
     details: dict[str, object],
 ) -> FittedBaseline:
-    score = np.asarray(X @ weights, dtype=np.float64).ravel()
-    out_of_fold = np.zeros(len(score))
-    for train, test in folds:
+    score = np.asarray(sample.X @ weights, dtype=np.float64).ravel()
+    is_positive, out_of_fold = sample.is_positive, np.zeros(sample.n)
+    for train, test in sample.folds:
         slope, bias = _curve(score[train], is_positive[train])
         out_of_fold[test] = slope * score[test] + bias
-    slope, bias = _curve(score, is_positive)
+    slope, bias = _curve(score[sample.whole], is_positive[sample.whole])
     return FittedBaseline(
         name,
         lambda new: slope * np.asarray(new @ weights, dtype=np.float64).ravel() + bias,

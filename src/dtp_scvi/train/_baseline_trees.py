@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
     from numpy.typing import NDArray
 
-    from dtp_scvi.train._linear import Folds
+    from dtp_scvi.train._baseline_sample import Sample
 
 N_COMPONENTS: Final = 50
 N_TREES: Final = 300
@@ -29,9 +29,7 @@ _MIN_DENSITY = 0.1
 _MAX_DENSE_BYTES = 2**29
 
 
-def fit_gradient_boosting(
-    X: sp.csr_matrix, is_positive: NDArray[np.bool_], folds: Folds, name: str, seed: int
-) -> FittedBaseline:
+def fit_gradient_boosting(sample: Sample, name: str, seed: int) -> FittedBaseline:
     """
     Fit histogram gradient boosting with default settings on 50 principal components.
 
@@ -41,32 +39,30 @@ def fit_gradient_boosting(
 
     Parameters
     ----------
-    X
-        log1p CP10k of the training rows.
-    is_positive
-        Class of each row.
-    folds
-        Inner folds; they share the components, which know no label.
+    sample
+        Training rows and inner folds; the folds share the components, which know no label: they
+        are those of the real rows.
     name
         Name of the baseline.
     seed
         Seed of the decomposition's start and of boosting.
     """
-    n_components = min(N_COMPONENTS, min(X.shape) - 1)
+    is_positive, real = sample.is_positive, sample.X[: sample.n]
+    n_components = min(N_COMPONENTS, min(real.shape) - 1)
     if n_components < 1:
-        components, scores = None, X.toarray()
+        components, scores = None, sample.X.toarray()
     else:
         # ARPACK centres sparse rows without making them dense.
-        components = PCA(n_components, svd_solver="arpack", random_state=seed)
-        scores = components.fit_transform(X)
+        components = PCA(n_components, svd_solver="arpack", random_state=seed).fit(real)
+        scores = components.transform(sample.X)
 
     def boosted(rows: NDArray[Any], labels: NDArray[np.bool_]) -> HistGradientBoostingClassifier:
         model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)
         return model.fit(rows, labels)
 
-    model = boosted(scores, is_positive)
-    out_of_fold = np.zeros(len(is_positive))
-    for train, test in folds:
+    model = boosted(scores[sample.whole], is_positive[sample.whole])
+    out_of_fold = np.zeros(sample.n)
+    for train, test in sample.folds:
         inner = boosted(scores[train], is_positive[train])
         out_of_fold[test] = inner.decision_function(scores[test])
 
@@ -77,9 +73,7 @@ def fit_gradient_boosting(
     return FittedBaseline(name, predict, out_of_fold, {"n_components": max(n_components, 1)})
 
 
-def fit_random_forest(
-    X: sp.csr_matrix, is_positive: NDArray[np.bool_], folds: Folds, name: str, seed: int
-) -> FittedBaseline:
+def fit_random_forest(sample: Sample, name: str, seed: int) -> FittedBaseline:
     """
     Fit a probability forest of 300 trees, leaves of 10 rows and more, no class weights.
 
@@ -87,18 +81,14 @@ def fit_random_forest(
 
     Parameters
     ----------
-    X
-        log1p CP10k of the training rows.
-    is_positive
-        Class of each row.
-    folds
-        Inner folds.
+    sample
+        Training rows and inner folds.
     name
         Name of the baseline.
     seed
         Seed of the trees.
     """
-    rows = _dense_if_cheaper(X)
+    rows, is_positive = dense_if_cheaper(sample.X), sample.is_positive
 
     def grown(take: NDArray[np.intp] | slice, n_trees: int) -> RandomForestClassifier:
         model = RandomForestClassifier(
@@ -115,16 +105,17 @@ def fit_random_forest(
     def log_odds(model: RandomForestClassifier, new: Any) -> NDArray[np.float64]:
         return logit(model.predict_proba(new)[:, 1])
 
-    model = grown(slice(None), N_TREES)
-    out_of_fold = np.zeros(len(is_positive))
-    for train, test in folds:
+    model = grown(sample.whole, N_TREES)
+    out_of_fold = np.zeros(sample.n)
+    for train, test in sample.folds:
         out_of_fold[test] = log_odds(grown(train, _N_INNER_TREES), rows[test])
     return FittedBaseline(
         name, lambda new: log_odds(model, new), out_of_fold, {"n_trees": N_TREES}
     )
 
 
-def _dense_if_cheaper(X: sp.csr_matrix) -> Any:
+def dense_if_cheaper(X: sp.csr_matrix) -> Any:
+    """Return a dense copy where trees split it faster and it is not too large."""
     size = X.shape[0] * X.shape[1]
     cheap = X.nnz >= _MIN_DENSITY * size and 4 * size <= _MAX_DENSE_BYTES
     return X.toarray() if cheap else X

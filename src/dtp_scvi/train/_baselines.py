@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from dtp_scvi._constants import (
+    ADABOOST,
     GRADIENT_BOOSTING,
     LOGISTIC_REGRESSION,
     LSC17,
     MEAN_EXPRESSION,
     RANDOM_FOREST,
+    STUDY_ONLY,
+    SVM_RBF,
+    XGBOOST,
 )
+from dtp_scvi._optional import require
 from dtp_scvi._validate import check_one_of
+from dtp_scvi.train._baseline_fitted import FittedBaseline
 from dtp_scvi.train._baseline_linear import fit_logistic_regression
+from dtp_scvi.train._baseline_more import fit_adaboost, fit_svm_rbf, fit_xgboost
+from dtp_scvi.train._baseline_sample import Sample, make_sample
 from dtp_scvi.train._baseline_scores import (
     LSC17_WEIGHTS,
     fit_lsc17,
     fit_mean_expression,
     lsc17_weights,
 )
+from dtp_scvi.train._baseline_study import fit_study_only
 from dtp_scvi.train._baseline_trees import fit_gradient_boosting, fit_random_forest
 from dtp_scvi.train._prepare import inner_folds
 
@@ -29,8 +39,6 @@ if TYPE_CHECKING:
 
     import scipy.sparse as sp
     from numpy.typing import ArrayLike
-
-    from dtp_scvi.train._baseline_fitted import FittedBaseline
 
 _N_INNER = 3
 
@@ -41,6 +49,8 @@ BASELINES: Final = (
     MEAN_EXPRESSION,
     LSC17,
 )
+# Run when they are named.
+MORE_BASELINES: Final = (SVM_RBF, ADABOOST, XGBOOST)
 
 
 def usable_baselines(
@@ -60,10 +70,14 @@ def usable_baselines(
     ------
     ValueError
         For a name that is no baseline.
+    ImportError
+        For ``xgboost`` without the package.
     """
     for name in names:
-        check_one_of(name, BASELINES, "baselines")
+        check_one_of(name, (*BASELINES, *MORE_BASELINES), "baselines")
     names = tuple(dict.fromkeys(names))
+    if XGBOOST in names:
+        require("xgboost", "xgboost")
     if LSC17 in names and len(lsc17_weights(genes)[1]) == len(LSC17_WEIGHTS):
         note = "left out: none of its 17 genes is among the genes of the data"
         return tuple(name for name in names if name != LSC17), {LSC17: note}
@@ -78,6 +92,7 @@ def fit_baseline(
     groups: np.ndarray | None,
     genes: Sequence[str] | np.ndarray,
     seed: int,
+    resample: str | None = None,
 ) -> FittedBaseline:
     """
     Fit one comparator of the positive class against all others.
@@ -85,9 +100,10 @@ def fit_baseline(
     Parameters
     ----------
     name
-        One of ``BASELINES``.
+        One of ``BASELINES`` or ``MORE_BASELINES``, or ``study_only``.
     X
-        log1p CP10k of the training rows, see :func:`log_rows`.
+        log1p CP10k of the training rows, see :func:`log_rows`; for ``study_only`` what
+        :func:`study_rows` makes.
     is_positive
         Whether each row is of the positive class, both there.
     groups
@@ -96,6 +112,9 @@ def fit_baseline(
         Name of each column.
     seed
         Seed of inner folds and of the fit.
+    resample
+        One of ``RESAMPLERS``: balance the classes of the training part of each inner fold and of
+        the final fit. Log-odds of the training rows are those of real rows.
 
     Returns
     -------
@@ -106,19 +125,28 @@ def fit_baseline(
     ValueError
         For an unknown name, one class, or LSC17 without one of its genes.
     """
-    check_one_of(name, BASELINES, "name")
+    check_one_of(name, (*BASELINES, *MORE_BASELINES, STUDY_ONLY), "name")
     labels = np.asarray(is_positive, dtype=bool)
     inner = inner_folds(labels, groups, _N_INNER, seed)
-    folds = inner.folds
-    if name == LOGISTIC_REGRESSION:
-        fitted = fit_logistic_regression(X, labels, folds, name)
-    elif name == GRADIENT_BOOSTING:
-        fitted = fit_gradient_boosting(X, labels, folds, name, seed)
-    elif name == RANDOM_FOREST:
-        fitted = fit_random_forest(X, labels, folds, name, seed)
-    elif name == MEAN_EXPRESSION:
-        fitted = fit_mean_expression(X, labels, folds, name)
-    else:
-        fitted = fit_lsc17(X, labels, folds, name, genes)
-    fitted.details["inner_folds"] = f"{inner.unit}, {len(folds)}-fold"
+    # A balanced study would say nothing of its own share.
+    method = None if name == STUDY_ONLY else resample
+    sample = make_sample(X, labels, inner.folds, method, seed)
+    fitted = _FITS[name](sample, name, genes, seed)
+    fitted.details["inner_folds"] = f"{inner.unit}, {len(inner.folds)}-fold"
+    if method is not None:
+        fitted.details["resample"] = method
     return fitted
+
+
+_Fit = Callable[[Sample, str, "Sequence[str] | np.ndarray", int], FittedBaseline]
+_FITS: Final[dict[str, _Fit]] = {
+    LOGISTIC_REGRESSION: lambda sample, name, genes, seed: fit_logistic_regression(sample, name),
+    GRADIENT_BOOSTING: lambda sample, name, genes, seed: fit_gradient_boosting(sample, name, seed),
+    RANDOM_FOREST: lambda sample, name, genes, seed: fit_random_forest(sample, name, seed),
+    MEAN_EXPRESSION: lambda sample, name, genes, seed: fit_mean_expression(sample, name),
+    LSC17: lambda sample, name, genes, seed: fit_lsc17(sample, name, genes),
+    SVM_RBF: lambda sample, name, genes, seed: fit_svm_rbf(sample, name),
+    ADABOOST: lambda sample, name, genes, seed: fit_adaboost(sample, name, seed),
+    XGBOOST: lambda sample, name, genes, seed: fit_xgboost(sample, name, seed),
+    STUDY_ONLY: lambda sample, name, genes, seed: fit_study_only(sample, name),
+}
