@@ -134,8 +134,7 @@ def across(train: ad.AnnData, test: ad.AnnData) -> pd.DataFrame:
     truth = (test.obs["response"] == POSITIVE).to_numpy()
     lines = []
     for name, score in scores.items():
-        found = stats.auroc_interval(truth, score)
-        lines.append((name, "auroc", stats.auroc(truth, score), *found))
+        lines.append((name, "auroc", *stats.auroc_interval(truth, score)))
     return pd.DataFrame(lines, columns=["model", "metric", "value", "low", "high"])
 
 

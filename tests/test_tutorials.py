@@ -24,6 +24,7 @@ SMALL = {
         "n_cells, n_genes, n_donors = 600, 500, 6\nn_panel, max_epochs, n_folds = 100, 3, 2\n"
     ),
     "cohort": "n_cells, n_patients, n_resamples = 800, 80, 50\n",
+    "leaks": ("n_patients, n_epochs, n_permutations, n_boot = (28, 51, 7, 121), 1, 2, 20\n"),
     "trust": (
         "n_cells, n_genes, n_donors = 900, 300, 12\nn_panel, max_epochs, n_folds = 100, 2, 2\n"
     ),

@@ -209,9 +209,10 @@ def _confounded(reg: Registration, donors: np.ndarray | None) -> list[str]:
         ("donor", reg.donor_key, donors),
         ("batch", reg.batch_key, reg.batches),
     ):
-        if groups is None or len(set(groups)) < 2:
+        n_groups = 0 if groups is None else len(set(groups))
+        # A row a donor, as in bulk: nothing to be said that the donors could not help.
+        if n_groups < 2 or n_groups == len(reg.is_positive):
             continue
-        n_groups = len(set(groups))
         if (pd.Series(reg.is_positive).groupby(groups).nunique() == 1).all():
             notes.append(
                 f"The {what} determines the label: each of the {n_groups:,} values of "
