@@ -69,7 +69,8 @@ def test_curve_steps_at_the_controls_and_names_them(recovered):
     words = [t.get_text() for t in ax.texts]
     assert words[:4] == ["GENE1", "GENE2", "GENE9", "GENE20"]
     p = recovered["table"].set_index("test").loc["matched_genes", "p"]
-    assert words[-1] == f"matched genes: p = {p:.2g}\n4 of 5 ranked"
+    note = ["4 of 5 ranked", "band: 95 % of matched random sets"]
+    assert words[-1].split("\n") == [f"matched genes: p = {p:.2g}", *note]
     assert ax.get_title("right") == "simulated data"
 
 

@@ -158,6 +158,12 @@ def test_bins_hold_enough_items_and_gaps_stand_apart():
     gaps = stats.matching_bins([[1.0, 2.0, np.nan, np.nan]], per_bin=2)
     assert gaps[2] == gaps[3]
     assert len(set(gaps.tolist())) == 3
+    tied = stats.matching_bins([[0, 0, 0, 1, 2, 3]], per_bin=2)
+    assert tied.tolist() == [0, 0, 0, 1, 2, 2]
+    grid = stats.matching_bins(
+        [np.tile(np.arange(4), 4), np.repeat(np.arange(4), 4)], per_bin=1, most=2
+    )
+    assert np.bincount(grid).tolist() == [4] * 4
     with pytest.raises(ValueError, match="at least one column to match on"):
         stats.matching_bins([])
 

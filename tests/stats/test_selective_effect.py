@@ -137,12 +137,3 @@ def test_set_test_errors():
         stats.matched_set_test([1.0, np.nan], [True, False])
     with pytest.raises(ValueError, match="`alternative`"):
         stats.matched_set_test([1.0, 2.0], [True, False], alternative="two-sided")
-
-
-def test_quantile_bins_are_even_and_keep_ties_together():
-    bins = stats.quantile_bins([np.arange(100)], 5)
-    assert np.bincount(bins).tolist() == [20] * 5
-    tied = stats.quantile_bins([[0, 0, 0, 1, 2, 3]], 3)
-    assert len(set(tied[:3])) == 1
-    grid = stats.quantile_bins([np.tile(np.arange(4), 4), np.repeat(np.arange(4), 4)], 2)
-    assert np.bincount(grid).tolist() == [4] * 4

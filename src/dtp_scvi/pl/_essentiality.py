@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
+from matplotlib.transforms import offset_copy
 
 from dtp_scvi._constants import ESSENTIALITY_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_range, near_matches, problem
 from dtp_scvi.pl._label_points import label_points
-from dtp_scvi.pl._place import legend
 from dtp_scvi.pl._source import need_columns
 from dtp_scvi.pl._style import BLUE, DARK, GREY, ORANGE, SMALL, VERMILLION, dress, new_axes
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COLUMNS: Final = ("difference", "p", "q", "is_common_essential")
 _SOURCE: Final = "what dtp.tl.essentiality returned"
@@ -83,13 +85,13 @@ def essentiality(
         )
         raise ValueError(msg)
     labelled = _labelled(shown, genes, n_labels, fdr)
-    ax = new_axes(ax, 4.2, 3.4)
+    ax = new_axes(ax, 4.2, 4.0)
     height = -np.log10(np.maximum(shown["p"].to_numpy(np.float64), 1e-300))
     found = (shown["q"] <= fdr).to_numpy()
     common = shown["is_common_essential"].to_numpy(bool)
     x = shown["difference"].to_numpy(np.float64)
     ax.axvline(0, color=GREY, linewidth=0.8, linestyle="--", zorder=1)
-    handles = []
+    handles: list[Artist] = []
     for mask, word, look in _groups(found, common, x):
         if mask.any():
             style = {"linestyle": "none", **look}
@@ -100,7 +102,7 @@ def essentiality(
     disease = str(params.get("disease", "the disease"))
     dress(ax, f"Gene effect: {disease} − other lineages", "−log₁₀ p")
     _title(ax, table, params)
-    legend(ax, handles, grow=False)
+    _legend(ax, handles)
     at = shown.index.get_indexer(labelled)
     label_points(ax, x, height, at, list(labelled))
     return ax
@@ -148,3 +150,10 @@ def _title(ax: Axes, table: pd.DataFrame, params: dict[str, Any]) -> None:
         ax.set_title(text, loc="left", fontsize=SMALL, color=DARK)
     if params.get("simulated", False):
         ax.set_title("simulated data", loc="right", fontsize=SMALL, style="italic", color=DARK)
+
+
+def _legend(ax: Axes, handles: list[Artist]) -> None:
+    """Name the groups below the axis label: among the points, a key looks like one of them."""
+    below = offset_copy(ax.transAxes, cast("Figure", ax.figure), y=-30, units="points")
+    place: dict[str, Any] = {"bbox_to_anchor": (0.5, 0.0), "bbox_transform": below, "ncols": 2}
+    ax.legend(handles=handles, loc="upper center", fontsize=SMALL, frameon=False, **place)

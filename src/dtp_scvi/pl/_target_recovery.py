@@ -78,6 +78,7 @@ def target_recovery(data: Any, *, key: str = TARGET_RECOVERY_KEY, ax: Axes | Non
     ]
     left_out = len(controls) - n
     lines.append(f"{n} of {len(controls)} ranked" if left_out else f"all {n} ranked")
+    lines.append("band: 95 % of matched random sets")
     look = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
     ax.text(
         0.98,

@@ -31,7 +31,7 @@ from dtp_scvi.stats._label_shift_test import LabelShiftTest, label_shift_test
 from dtp_scvi.stats._levels import cramers_v, level_auroc, pure_share
 from dtp_scvi.stats._link import logit, sigmoid
 from dtp_scvi.stats._matched_draws import matched_draws, matching_bins
-from dtp_scvi.stats._matched_set import MatchedSetTest, matched_set_test, quantile_bins
+from dtp_scvi.stats._matched_set import MatchedSetTest, matched_set_test
 from dtp_scvi.stats._metrics import (
     HIGHER_IS_BETTER,
     METRICS,
@@ -142,7 +142,6 @@ __all__ = [
     "pr_table",
     "prior_correction",
     "pure_share",
-    "quantile_bins",
     "random_effects",
     "rank_correlation",
     "reliability_table",

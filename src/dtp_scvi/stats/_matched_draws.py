@@ -45,6 +45,8 @@ def matching_bins(
         msg = problem("at least one column to match on", "none", "Pass abundance, for example.")
         raise ValueError(msg)
     n = len(np.asarray(columns[0]))
+    check_positive_int(per_bin, "per_bin")
+    check_positive_int(most, "most")
     bins = int(np.clip((n / per_bin) ** (1 / len(columns)), 1, most))
     codes = np.zeros(n, np.intp)
     for column in columns:
@@ -101,6 +103,9 @@ def matched_draws(
     for code in np.unique(codes[inside]):
         pool = np.flatnonzero(codes == code)
         columns = np.flatnonzero(codes[inside] == code)
+        if len(columns) == len(pool):
+            drawn[:, columns] = pool
+            continue
         # A block of draws holds about a million random numbers.
         step = max(1, 1_000_000 // len(pool))
         for start in range(0, n_draws, step):

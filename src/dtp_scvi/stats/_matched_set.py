@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from dtp_scvi._validate import check_one_of, check_positive_int, problem
 from dtp_scvi.stats._check import as_codes, as_vector
+from dtp_scvi.stats._matched_draws import matched_draws
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,8 @@ def matched_set_test(
     members
         Whether each gene is in the set.
     bins
-        Bin of each gene, such as a tenth of mean expression; ``None`` puts all in one.
+        Bin of each gene, as of :func:`matching_bins`; ``None`` puts all in one. Sets are drawn by
+        :func:`matched_draws`.
     alternative
         Whether low or high values are the finding.
     n_permutations
@@ -108,15 +107,11 @@ def matched_set_test(
         found = f"{len(inside):,} marks, {int(inside.sum()):,} of them true"
         msg = problem(f"a mark for each of {len(array):,} genes, and one true", found, "Check it.")
         raise ValueError(msg)
-    rng = np.random.default_rng(seed)
-    sums, fewest = np.zeros(n_permutations), np.inf
-    for code in np.unique(codes[inside]):
-        pool = array[codes == code]
-        taken = int(inside[codes == code].sum())
-        fewest = min(fewest, len(pool) / taken)
-        sums += _draw_sums(pool, taken, n_permutations, rng)
-    n = int(inside.sum())
-    observed, null = float(array[inside].mean()), sums / n
+    places = np.flatnonzero(inside)
+    sets = matched_draws(places, codes, n_permutations, seed=seed)
+    observed, null = float(array[places].mean()), array[sets].mean(axis=1)
+    taken = np.bincount(codes[places], minlength=codes.max() + 1)
+    fewest = (np.bincount(codes)[taken > 0] / taken[taken > 0]).min()
     # Sums of the same numbers in another order differ by rounding.
     slack = 1e-9 * max(1.0, float(np.abs(array).max()))
     extreme = null <= observed + slack if alternative == "less" else null >= observed - slack
@@ -129,57 +124,8 @@ def matched_set_test(
         high=float(high),
         p=float((1 + np.count_nonzero(extreme)) / (1 + n_permutations)),
         z=(observed - float(null.mean())) / spread if spread > slack else float("nan"),
-        n=n,
+        n=len(places),
         n_background=len(array),
         fewest_per_member=float(fewest),
         n_permutations=n_permutations,
     )
-
-
-def _draw_sums(
-    pool: NDArray[np.float64], taken: int, n_draws: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Sum of ``taken`` values drawn without replacement, many times."""
-    if taken == len(pool):
-        return np.full(n_draws, pool.sum())
-    sums = np.empty(n_draws)
-    # A block of draws holds about a million random numbers.
-    step = max(1, 1_000_000 // len(pool))
-    for start in range(0, n_draws, step):
-        keys = rng.random((min(step, n_draws - start), len(pool)))
-        drawn = np.argpartition(keys, taken - 1, axis=1)[:, :taken]
-        sums[start : start + step] = pool[drawn].sum(axis=1)
-    return sums
-
-
-def quantile_bins(columns: Sequence[ArrayLike], n_bins: int) -> NDArray[np.intp]:
-    """
-    Number the cells of a grid of quantiles.
-
-    Parameters
-    ----------
-    columns
-        One or more columns of numbers of one length.
-    n_bins
-        Number of quantiles of each column.
-
-    Returns
-    -------
-    The cell of each row, whole numbers from 0; rows with equal numbers share one.
-
-    Examples
-    --------
-    >>> from dtp_scvi import stats
-    >>> stats.quantile_bins([[0.1, 0.2, 0.3, 0.4]], 2).tolist()
-    [0, 0, 1, 1]
-    """
-    check_positive_int(n_bins, "n_bins")
-    codes = None
-    for column in columns:
-        numbers = np.asarray(column, dtype=np.float64)
-        ranks = pd.Series(as_vector(numbers, "columns", len(numbers))).rank(
-            method="average", pct=True
-        )
-        cut = np.ceil(ranks.to_numpy() * n_bins).astype(np.intp) - 1
-        codes = cut if codes is None else codes * n_bins + cut
-    return np.zeros(0, np.intp) if codes is None else codes

@@ -78,7 +78,8 @@ def essentiality(
     expression
         Mean expression by gene (a Series), or lines x genes, of which the disease's lines are
         averaged. Random sets are then matched on its tenths; without it, on fifths of the mean
-        effect in the other lineages by fifths of its standard deviation between them.
+        effect in the other lineages by fifths of its standard deviation between them (fewer
+        where genes are few: :func:`dtp_scvi.stats.matching_bins`).
     min_lines
         Lines with a value that the disease and each lineage has to have for a gene.
     n_boot

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dtp_scvi._constants import REPORT_KEY
-from dtp_scvi.stats import matched_set_test, quantile_bins
+from dtp_scvi.stats import matched_set_test, matching_bins
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_EXPRESSION_BINS: Final = 10
+# Of two columns, fifths of each; of one, the tenths that are the default.
 _GRID: Final = 5
 # What is averaged over the set: of lines, and of a summary.
 STATISTIC: Final = {False: "difference", True: "effect_mean"}
@@ -49,12 +49,12 @@ def _bins(
 ) -> tuple[np.ndarray, str]:
     """Return the bins within which random sets are drawn, and what they are made of."""
     if matching is not None:
-        return quantile_bins([matching[pool.index]], _EXPRESSION_BINS), "mean expression"
+        return matching_bins([matching[pool.index]]), "mean expression"
     if summary:
         return np.zeros(len(pool), np.intp), "nothing"
     columns = [pool["effect_others"], spread[pool.index]]
     said = "mean effect in other lineages and its standard deviation"
-    return quantile_bins(columns, _GRID), said
+    return matching_bins(columns, most=_GRID), said
 
 
 def _about(
