@@ -41,6 +41,8 @@ from dtp_scvi.model import AMU
 BASELINES = ("logistic_regression", "random_forest", "svm_rbf", "adaboost", "mean_expression")
 PAPER = {**AMU.PAPER, "attention_dropout": 0.0}
 POSITIVE = "responder"
+# Ayers et al., J Clin Invest 2017, doi:10.1172/JCI91190: the six genes of the IFN-gamma signature.
+IFNG = ("IDO1", "CXCL10", "CXCL9", "HLA-DRA", "STAT1", "IFNG")
 
 
 def published_table(folder: Path) -> ad.AnnData:
@@ -109,8 +111,11 @@ def panel_of(path: Path, key: str, genes: list[str]) -> ad.AnnData:
     adata = ad.read_h5ad(path)
     adata = adata[(adata.obs["timepoint"] == "Pre").to_numpy()].copy()
     dtp.pp.response_labels(adata, key)
+    logs = np.log1p(adata.to_df().div(adata.to_df().sum(axis=1), axis=0) * 1e6)
+    ifng = logs[[gene for gene in IFNG if gene in logs]].mean(axis=1)
     adata = adata[adata.obs["response"].notna().to_numpy()][:, genes].copy()
     adata = with_words(adata[~adata.obs["patient"].duplicated().to_numpy()].copy())
+    adata.obs["ifng"] = ifng[adata.obs_names]
     dtp.pp.close_composition(adata, method="ratio")
     return adata
 
@@ -127,7 +132,7 @@ def across(train: ad.AnnData, test: ad.AnnData) -> pd.DataFrame:
         "logistic_regression": LogisticRegression(C=0.01, max_iter=1000),
         "random_forest": RandomForestClassifier(300, min_samples_leaf=5, random_state=0),
     }
-    scores = {"AMU": logits}
+    scores = {"AMU": logits, "IFN-gamma signature, all genes": test.obs["ifng"].to_numpy()}
     for name, estimator in others.items():
         fitted = make_pipeline(StandardScaler(), estimator).fit(x, y)
         scores[name] = fitted.predict_proba(new)[:, 1]
@@ -172,7 +177,7 @@ def main(arguments: list[str]) -> int:
     for (protocol, metric), rows in table.groupby(["protocol", "metric"], sort=False):
         print(f"\n{protocol}: {metric}")
         for row in rows.itertuples():
-            print(f"  {row.model:<22} {row.value:.3f} [{row.low:.3f}, {row.high:.3f}]")
+            print(f"  {row.model:<30} {row.value:.3f} [{row.low:.3f}, {row.high:.3f}]")
     if given.json:
         given.json.write_text(json.dumps(table.to_dict("records"), indent=1) + "\n")
     return 0
