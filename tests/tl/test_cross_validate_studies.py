@@ -144,7 +144,8 @@ def test_copies_on_both_sides_are_refused_or_called_optimistic(fake, tmp_path):
     assert any("identical row" in note for note in params["warnings"])
     # With the same name for a patient's copies the folds hold them together.
     leaky.obs["donor"] = leaky.obs["donor"].str.removesuffix("_copy")
-    table, result = run(fake, leaky, baselines=("random_forest",))
+    with pytest.warns(UserWarning, match="The donor determines the label"):
+        table, result = run(fake, leaky, baselines=("random_forest",))
     assert abs(table.loc[("random_forest", "auroc"), "value"] - 0.5) < 0.15
     assert result["params"]["optimistic"] is False
     leaky.write_h5ad(tmp_path / "leaky.h5ad")
