@@ -43,7 +43,7 @@ class NetworkMatch:
         Names of the background that the data lack.
     """
 
-    genes: NDArray[np.object_]
+    genes: NDArray[Any]
     collapse: sp.csr_matrix
     weights: sp.csc_matrix
     table: pd.DataFrame
@@ -115,7 +115,7 @@ def match_network(
 
 
 def _inside(
-    query: NDArray[np.object_],
+    query: NDArray[Any],
     background: Iterable[str] | None,
     resolver: SymbolResolver | None,
 ) -> tuple[NDArray[np.bool_], int]:

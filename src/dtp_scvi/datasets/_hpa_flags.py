@@ -121,8 +121,8 @@ def hpa_flags(
     ``HPA_reliability_IH``, ``HPA_reliability_IF`` and ``HPA_antibody_reliability`` as
     :func:`~dtp_scvi.datasets.read_hpa` explains them, and ``has_class`` and ``has_location``:
     whether class and location of this gene were in the tables at all. Where neither was,
-    ``HPA_surface_protein`` is ``"Not available"``. **A "No" without a class means only that the
-    protein was not seen at the plasma membrane.**
+    ``HPA_surface_protein`` is ``"Not available"``. A "No" without a class means only that the
+    protein was not seen at the plasma membrane.
 
     Raises
     ------
