@@ -61,6 +61,8 @@ def test_every_tutorial_has_small_sizes():
 
 
 @pytest.mark.slow
+# What one of them is about.
+@pytest.mark.filterwarnings("ignore:The metrics are optimistic", "ignore:.*rows do not sum to 1")
 @pytest.mark.parametrize("name", tutorials())
 def test_tutorial_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
