@@ -1,0 +1,128 @@
+"""Maps of a gene embedding from several seeds, and what of them does not depend on the seed."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.spatial.distance import pdist, squareform
+
+from dtp_scvi._constants import GENE_MAP_KEY
+from dtp_scvi._validate import check_positive_int, check_range, problem, shorten
+from dtp_scvi.tl._embedding_input import embedding_distance, match_edges, read_embedding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_EMBEDDING: Final = "embedding"
+
+
+def gene_map(
+    model_or_embedding: Any,
+    *,
+    edges: pd.DataFrame | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    perplexity: float = 15.0,
+    metric: Literal["cosine", "euclidean", "correlation"] = "cosine",
+    k: int = 5,
+) -> pd.DataFrame:
+    """Map a gene embedding into two dimensions by t-SNE, once for every seed.
+
+    A map of pure noise has neighbourhoods as well, and each seed shows others. What two maps share,
+    and what they share with the embedding, says how much of a map may be looked at.
+
+    Parameters
+    ----------
+    model_or_embedding
+        A trained model with ``get_gene_embedding()``, or its table: one row a gene.
+    edges
+        Network to draw over the maps, as :func:`dtp_scvi.tl.embedding_vs_network` takes it; the
+        maps do not depend on it.
+    seeds
+        Seeds of the random start, each a map.
+    perplexity
+        About the number of neighbours that each gene has, below the number of genes.
+    metric
+        Distance of two vectors: ``"cosine"``, ``"euclidean"`` or ``"correlation"``.
+    k
+        Nearest neighbours that are compared.
+
+    Returns
+    -------
+    One row a seed and gene: ``seed``, ``gene``, ``x``, ``y``. ``attrs["dtp_gene_map"]`` holds
+    ``agreement``, one row a pair of maps and one a map and the embedding (``first``, ``second``,
+    ``shared``: mean share of a gene's ``k`` nearest neighbours that are the same, and ``chance``),
+    ``edges`` (``first``, ``second``; without ``edges`` none) and ``params``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For no table, edges that do not match, repeated seeds, or numbers out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> import dtp_scvi as dtp
+    >>> noise = np.random.default_rng(0).normal(size=(30, 5))
+    >>> table = dtp.tl.gene_map(pd.DataFrame(noise, [f"GENE{i}" for i in range(30)]), perplexity=5)
+    >>> table.shape, table.attrs["dtp_gene_map"]["agreement"].shape
+    ((90, 4), (6, 4))
+    """
+    embedding = read_embedding(model_or_embedding)
+    genes, n = embedding.index.tolist(), len(embedding)
+    seeds = [int(seed) for seed in seeds]
+    if not seeds or len(set(seeds)) < len(seeds):
+        msg = problem("`seeds` that differ", shorten(seeds), "Name each once.")
+        raise ValueError(msg)
+    check_positive_int(k, "k")
+    check_range(k, "k", 1, n - 2)
+    check_range(perplexity, "perplexity", 1.0, n - 1)
+    distance = embedding_distance(embedding, metric)
+    maps = {seed: _tsne(distance, perplexity, seed) for seed in seeds}
+    near = {str(seed): _near(squareform(pdist(found)), k) for seed, found in maps.items()}
+    near[_EMBEDDING] = _near(distance, k)
+    agreement = pd.DataFrame(
+        [(a, b, float((near[a] & near[b]).sum() / (k * n))) for a, b in combinations(near, 2)],
+        columns=["first", "second", "shared"],
+    ).assign(chance=k / (n - 1))
+    parts = [
+        pd.DataFrame({"seed": seed, "gene": genes, "x": found[:, 0], "y": found[:, 1]})
+        for seed, found in maps.items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    table.attrs[GENE_MAP_KEY] = {
+        "agreement": agreement,
+        "edges": _named(edges, genes),
+        "params": {"perplexity": float(perplexity), "metric": metric, "k": k},
+    }
+    return table
+
+
+def _named(edges: pd.DataFrame | None, genes: list[str]) -> pd.DataFrame:
+    """Return matched edges by the names of the embedding."""
+    columns = ["first", "second"]
+    if edges is None:
+        return pd.DataFrame(columns=columns)
+    found = match_edges(edges, genes)
+    return pd.DataFrame(np.array(found.genes, dtype=object)[found.pairs], columns=columns)
+
+
+def _tsne(distance: NDArray[np.float64], perplexity: float, seed: int) -> NDArray[np.float64]:
+    # Slow to import, and only needed here.
+    from sklearn.manifold import TSNE
+
+    model = TSNE(perplexity=perplexity, metric="precomputed", init="random", random_state=seed)
+    return model.fit_transform(distance).astype(np.float64)
+
+
+def _near(distance: NDArray[np.float64], k: int) -> NDArray[np.bool_]:
+    """Which genes (columns) are the k nearest of each (rows)."""
+    others = distance.copy()
+    np.fill_diagonal(others, np.inf)
+    out = np.zeros(distance.shape, dtype=bool)
+    np.put_along_axis(out, np.argsort(others, axis=1, kind="stable")[:, :k], values=True, axis=1)
+    return out
