@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dtp_scvi.stats import NetworkAgreement
-    from dtp_scvi.tl._embedding_input import Edges
 
 
 @docs.dedent

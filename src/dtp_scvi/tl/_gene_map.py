@@ -33,7 +33,9 @@ def gene_map(
     """Map a gene embedding into two dimensions by t-SNE, once for every seed.
 
     A map of pure noise has neighbourhoods as well, and each seed shows others. What two maps share,
-    and what they share with the embedding, says how much of a map may be looked at.
+    and what they share with the embedding, is measured beside the same of random vectors: only
+    what exceeds that is structure. Whether it is that of a network, a map can't say;
+    :func:`dtp_scvi.tl.embedding_vs_network` does.
 
     Parameters
     ----------
@@ -55,7 +57,8 @@ def gene_map(
     -------
     One row a seed and gene: ``seed``, ``gene``, ``x``, ``y``. ``attrs["dtp_gene_map"]`` holds
     ``agreement``, one row a pair of maps and one a map and the embedding (``first``, ``second``,
-    ``shared``: mean share of a gene's ``k`` nearest neighbours that are the same, and ``chance``),
+    ``shared``: mean share of a gene's ``k`` nearest neighbours that are the same; ``chance``, of neighbours drawn at random; ``noise``,
+    ``shared`` of as many random vectors),
     ``edges`` (``first``, ``second``; without ``edges`` none) and ``params``.
 
     Raises
@@ -73,22 +76,18 @@ def gene_map(
     ((90, 4), (6, 4))
     """
     embedding = read_embedding(model_or_embedding)
-    genes, n = embedding.index.tolist(), len(embedding)
+    genes = embedding.index.tolist()
     seeds = [int(seed) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         msg = problem("`seeds` that differ", shorten(seeds), "Name each once.")
         raise ValueError(msg)
     check_positive_int(k, "k")
-    check_range(k, "k", 1, n - 2)
-    check_range(perplexity, "perplexity", 1.0, n - 1)
-    distance = embedding_distance(embedding, metric)
-    maps = {seed: _tsne(distance, perplexity, seed) for seed in seeds}
-    near = {str(seed): _near(squareform(pdist(found)), k) for seed, found in maps.items()}
-    near[_EMBEDDING] = _near(distance, k)
-    agreement = pd.DataFrame(
-        [(a, b, float((near[a] & near[b]).sum() / (k * n))) for a, b in combinations(near, 2)],
-        columns=["first", "second", "shared"],
-    ).assign(chance=k / (n - 1))
+    check_range(k, "k", 1, len(genes) - 2)
+    check_range(perplexity, "perplexity", 1.0, len(genes) - 1)
+    maps, agreement = _maps(embedding, seeds, perplexity, metric, k)
+    noise = np.random.default_rng(min(seeds)).standard_normal(embedding.shape)
+    vectors = pd.DataFrame(noise, embedding.index)
+    agreement["noise"] = _maps(vectors, seeds, perplexity, metric, k)[1]["shared"]
     parts = [
         pd.DataFrame({"seed": seed, "gene": genes, "x": found[:, 0], "y": found[:, 1]})
         for seed, found in maps.items()
@@ -100,6 +99,20 @@ def gene_map(
         "params": {"perplexity": float(perplexity), "metric": metric, "k": k},
     }
     return table
+
+
+def _maps(
+    embedding: pd.DataFrame, seeds: list[int], perplexity: float, metric: str, k: int
+) -> tuple[dict[int, NDArray[np.float64]], pd.DataFrame]:
+    """Map by each seed, and compare neighbours between maps and with the embedding."""
+    distance = embedding_distance(embedding, metric)
+    maps = {seed: _tsne(distance, perplexity, seed) for seed in seeds}
+    near = {str(seed): _near(squareform(pdist(found)), k) for seed, found in maps.items()}
+    near[_EMBEDDING] = _near(distance, k)
+    n = len(embedding)
+    shared = [(a, b, float((near[a] & near[b]).sum() / (k * n))) for a, b in combinations(near, 2)]
+    agreement = pd.DataFrame(shared, columns=["first", "second", "shared"])
+    return maps, agreement.assign(chance=k / (n - 1))
 
 
 def _named(edges: pd.DataFrame | None, genes: list[str]) -> pd.DataFrame:
