@@ -52,7 +52,7 @@ def test_bad_heatmaps(patients):
         pl.response_heatmap(adata, genes, study_key="cohort")
     with pytest.raises(ValueError, match="genes to draw; found none"):
         pl.response_heatmap(adata, [])
-    with pytest.raises(ValueError, match="at most 4 levels.*41 in adata.obs.'patient'"):
+    with pytest.raises(ValueError, match=r"at most 4 levels.*41 in adata.obs\['patient'\]"):
         pl.response_heatmap(adata, genes, groupby="patient")
     adata.X[0, :] = np.nan
     with pytest.raises(ValueError, match="finite values"):

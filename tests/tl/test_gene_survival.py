@@ -69,7 +69,7 @@ def test_order_and_copies_of_patients_do_not_matter():
     rng = np.random.default_rng(0)
     mixed = adata[rng.permutation(120)][:, rng.permutation(G)].copy()
     pd.testing.assert_frame_equal(run(mixed, strata="study"), expected)
-    twice = ad.concat([adata, adata], index_unique="-", keys="ab")
+    twice = ad.concat([adata, adata], index_unique="-", keys=["a", "b"])
     twice.obs["who"] = np.tile(adata.obs_names, 2)
     found = run(twice, strata="study", patient_key="who")
     pd.testing.assert_frame_equal(found, expected)
@@ -114,9 +114,9 @@ def test_errors():
         run(adata, strata="cohort")
     with pytest.raises(ValueError, match="500 events that can be compared; found"):
         run(adata, min_events=500)
+    alone = adata[:20].copy()
+    alone.obs["own"] = alone.obs_names.astype(str)
     with pytest.raises(ValueError, match="events that can be compared; found 0 of"):
-        alone = adata[:20].copy()
-        alone.obs["own"] = alone.obs_names.astype(str)
         run(alone, strata="own")
     with pytest.raises(ValueError, match="at least 10 complete patients"):
         run(adata[:5].copy())

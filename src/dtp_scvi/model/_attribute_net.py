@@ -153,9 +153,9 @@ class PanelNet(DenseNet):
 
     has_residual = True
     # Its slope jumps at every ReLU and where another channel becomes the largest: an error of one
-    # per cent of less than a tenth of a log-odds would take thousands of gradients a row.
+    # per cent of less than a quarter of a log-odds would take thousands of gradients a row.
     n_parts = 4
-    least = 0.1
+    least = 0.25
 
     def __init__(self, module: AMUModule, outcome: Outcome, seen: Tensor | None) -> None:
         n_genes, n_outputs = len(module.mean), len(module.class_weight)

@@ -125,7 +125,8 @@ def network_agreement(
     weights = cluster_bootstrap_weights(None, n_boot, seed=seed, n_rows=n) if n_boot else ()
     ranked = RankedRows(edge, scores[0], None)
     drawn = [_weighted(edge, near, w[upper[0]] * w[upper[1]], ranked) for w in weights]
-    return NetworkAgreement(*map(float, value), null, np.reshape(drawn, (-1, 2)))
+    resampled = np.asarray(drawn, dtype=np.float64).reshape(-1, 2)
+    return NetworkAgreement(float(value[0]), float(value[1]), null, resampled)
 
 
 def _checked(
