@@ -96,8 +96,8 @@ def response_heatmap(
     >>> ici = dtp.datasets.simulate_ici((20, 30), n_genes=40)
     >>> dtp.pp.close_composition(ici)
     >>> ax = dtp.pl.response_heatmap(ici, ici.var_names[:5], study_key="study")
-    >>> [text.get_text() for text in ax.get_yticklabels()][:3]
-    ['Response', 'Study', 'RARA']
+    >>> [text.get_text() for text in ax.get_yticklabels()][:2]
+    ['Response', 'Study']
     """
     keys = [groupby] if study_key is None else [groupby, study_key]
     for key, argument in zip(keys, ("groupby", "study_key"), strict=False):

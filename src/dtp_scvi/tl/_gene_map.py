@@ -73,7 +73,7 @@ def gene_map(
     >>> noise = np.random.default_rng(0).normal(size=(30, 5))
     >>> table = dtp.tl.gene_map(pd.DataFrame(noise, [f"GENE{i}" for i in range(30)]), perplexity=5)
     >>> table.shape, table.attrs["dtp_gene_map"]["agreement"].shape
-    ((90, 4), (6, 4))
+    ((90, 4), (6, 5))
     """
     embedding = read_embedding(model_or_embedding)
     genes = embedding.index.tolist()
