@@ -27,6 +27,8 @@ FIRST = {
     "pl": {"adata", "data", "table"},  # an AnnData, what a tool stored in it, or a history
 }
 NOT_ADATA_FIRST = {
+    "embedding_vs_network",  # takes a model or a table of gene vectors
+    "gene_map",  # as well
     "cross_validate",  # takes the model class, then adata
     "essentiality",  # takes the genes, then the screen
     "permutation_control",  # likewise

@@ -116,3 +116,10 @@ RESEARCH_USE: Final = (
     "For research use only. The score is the predicted membership of the positive training "
     "class; it is not a diagnosis and not a statement about a patient."
 )
+
+# Left in ``attrs`` by tl.embedding_vs_network and tl.gene_map.
+EMBEDDING_NETWORK_KEY: Final = "dtp_embedding_network"
+GENE_MAP_KEY: Final = "dtp_gene_map"
+
+# Left in ``attrs`` by tl.gene_survival.
+GENE_SURVIVAL_KEY: Final = "dtp_gene_survival"

@@ -347,3 +347,38 @@ def explained() -> dict:
         "shares": {"variance": {"linear": 0.83, "residual": 0.17}},
         "params": {"units": "log-odds of bad against the rest", "simulated": True},
     }
+
+
+@pytest.fixture(scope="session")
+def mapped() -> pd.DataFrame:
+    """What ``tl.gene_map`` returns of thirty genes in two groups, with their edges."""
+    rng = np.random.default_rng(0)
+    genes = np.array([f"G{i:02d}" for i in range(30)])
+    group = np.arange(30) // 15
+    table = pd.DataFrame(3 * rng.normal(size=(2, 5))[group] + rng.normal(size=(30, 5)), genes)
+    first, second = np.nonzero(np.triu(group[:, None] == group, 1))
+    edges = pd.DataFrame({"a": genes[first], "b": genes[second]}).iloc[::6]
+    return tl.gene_map(table, edges=edges, perplexity=5, seeds=(0, 1))
+
+
+@pytest.fixture
+def protocols() -> pd.DataFrame:
+    """AUROC of two models under three protocols; one interval was not computed."""
+    return pd.DataFrame(
+        {
+            "model": np.repeat(["AMU", "random_forest"], 3),
+            "protocol": ["honest", "leaky", "leaky, permuted labels"] * 2,
+            "auroc": [0.55, 0.79, 0.6, 0.59, 0.9, 0.89],
+            "low": [0.47, 0.7, 0.5, 0.5, 0.85, np.nan],
+            "high": [0.63, 0.86, 0.7, 0.67, 0.95, np.nan],
+        }
+    )
+
+
+@pytest.fixture
+def patients() -> tuple[ad.AnnData, list[str]]:
+    """Patients of three studies and the genes to draw; two have no response."""
+    ici = datasets.simulate_ici((12, 20, 9), n_genes=25, n_signal_genes=4, signal=2.0)
+    ici.obs["response"] = ici.obs["response"].astype(float)
+    ici.obs.iloc[[3, 20], ici.obs.columns.get_loc("response")] = np.nan
+    return ici, ici.var_names[:8].tolist()

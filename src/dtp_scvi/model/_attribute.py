@@ -29,10 +29,12 @@ from dtp_scvi.model._attribute_rows import (
     baseline_inputs,
     choose_rows,
     classifier_rows,
+    panel_rows,
     response_rows,
 )
 from dtp_scvi.model._attribute_summary import Tally, gene_table, group_table, rank_stability
 from dtp_scvi.model._response_fit import Fitted
+from dtp_scvi.module import AMUModule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +71,8 @@ class Attribution:
         ``rank``, ``n_rows``, ``n_donors``; else ``None``.
     record
         ``completeness`` (error of the sums as a share of what they should be: ``median`` and
-        ``max`` over rows, ``overall``, and ``n_above`` the tolerance of one per cent), ``shares``
+        ``max`` over rows, ``overall``, ``n_above`` the tolerance of one per cent, and ``least``,
+        what the error of a row is a share of where its prediction is nearer to the baseline's), ``shares``
         of the prediction that the ``linear`` and the ``residual`` part carry (of its
         ``variance``, and of the mean ``absolute`` contribution), ``stability`` over donors
         (``donor_spearman``, ``split_half``, and a ``reason`` where they are NaN), ``missing``
@@ -104,10 +107,12 @@ def attribute_classifier(
     model: ExpressionClassifier, adata: AnnData, query: Query, how: Explanation
 ) -> Attribution:
     """Explain the log-odds of the positive class."""
-    rows = classifier_rows(query, *how.choose(adata))
-    seen = _mask(rows.observed)
-    outcome = Outcome.of_class(model.classes_.index(model.positive_), len(model.classes_))
-    net = classifier_net(model.module, outcome, seen)
+    module, chosen = model.module, how.choose(adata)
+    panel = isinstance(module, AMUModule)
+    rows = panel_rows(module, query, *chosen) if panel else classifier_rows(query, *chosen)
+    position = model.classes_.index(model.positive_)
+    outcome = Outcome.of_class(position, len(model.classes_), single=not panel)
+    net = classifier_net(module, outcome, _mask(rows.observed))
     units = f"log-odds of {model.positive_} against the rest"
     about = {"model": type(model).__name__, "units": units, **_read(query)}
     return how(net, rows, adata, model.genes_, about)
@@ -248,7 +253,7 @@ class Explanation:
         error: np.ndarray,
         adata: AnnData,
     ) -> dict[str, Any]:
-        found = completeness(error, outputs.sum(axis=1))
+        found = completeness(error, outputs.sum(axis=1), run.net.least)
         judge(self.method, found, len(rows))
         profile = tally.by_donor(tally.absolute)
         return {

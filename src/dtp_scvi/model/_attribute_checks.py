@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_MISSED: Final = 0.05
 
 
-def completeness(error: np.ndarray, output: np.ndarray) -> dict[str, Any]:
+def completeness(error: np.ndarray, output: np.ndarray, least: float = 0.0) -> dict[str, Any]:
     """Summarise the completeness error of rows as shares of what they sum to.
 
     Parameters
@@ -26,14 +26,17 @@ def completeness(error: np.ndarray, output: np.ndarray) -> dict[str, Any]:
         Absolute error of each row.
     output
         Prediction of each row less that at the baseline.
+    least
+        What the error of a row is a share of where that is smaller.
     """
-    relative = error / np.maximum(np.abs(output), np.finfo(float).tiny ** 0.5)
+    relative = error / np.maximum(np.abs(output), max(least, np.finfo(float).tiny ** 0.5))
     return {
         "median": float(np.median(relative)),
         "max": float(relative.max()),
         "overall": float(error.sum() / max(np.abs(output).sum(), np.finfo(float).tiny ** 0.5)),
         "n_above": int((relative > TOLERANCE).sum()),
         "tolerance": TOLERANCE,
+        "least": least,
     }
 
 

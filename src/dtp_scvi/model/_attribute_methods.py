@@ -123,7 +123,7 @@ class Attributor:
         with torch.no_grad():
             linear_output = self.net.linear(x) - self.net.linear(self.baselines).mean()
             residual_output = self.net.residual(x) - self.net.residual(self.baselines).mean()
-        allowed = TOLERANCE / 2 * (linear_output + residual_output).abs()
+        allowed = TOLERANCE / 2 * (linear_output + residual_output).abs().clamp_min(self.net.least)
         slope = self.net.input_slope
         if slope is None:
             linear = self._explain(self.linear, x, allowed)
@@ -159,22 +159,32 @@ class Attributor:
 
         A trained Transformer is smooth on most of the path and steep on a short part of it that
         differs from row to row: halving takes a third of the gradients that doubling the steps
-        of the whole path does.
+        of the whole path does. A row is done when what is left of its errors is small, whatever part
+        they lie in: at a ReLU the slope jumps, and the error of a part falls only as fast as the
+        part does. Errors have either sign, so that squares are summed.
         """
-        steps, out = self.n_steps or _NODES, torch.zeros_like(x)
-        row, low = torch.arange(len(x)), x.new_zeros(len(x))
-        size = 1.0
-        for halvings in range(_MOST_HALVINGS + 1):
-            last = self.n_steps is not None or halvings == _MOST_HALVINGS
-            again = []
+        steps, out, spent = self.n_steps or _NODES, torch.zeros_like(x), x.new_zeros(len(x), 2)
+        # Steps that were asked for are one rule over the whole path.
+        n_parts = 1 if self.n_steps is not None else self.net.n_parts
+        size = 1 / n_parts
+        row = torch.arange(len(x)).repeat(n_parts)
+        low = (torch.arange(n_parts).to(x) * size).repeat_interleave(len(x))
+        while len(row):
+            last = self.n_steps is not None or size <= 0.5**_MOST_HALVINGS
+            waiting, doubt, again = torch.zeros_like(x), torch.zeros_like(spent), []
             for here in torch.arange(len(row)).split(max(1, _MOST_POINTS // steps)):
                 found, error = self._segment(part, x[row[here]], low[here], size, steps)
-                good = (error <= size * allowed[row[here]]) | last
-                out.index_add_(0, row[here[good]], found[good])
+                errors = torch.stack([error, error**2], dim=1)
+                good = (error.abs() <= size * allowed[row[here]]) | last
+                for chosen, total, missed in ((good, out, spent), (~good, waiting, doubt)):
+                    total.index_add_(0, row[here[chosen]], found[chosen])
+                    missed.index_add_(0, row[here[chosen]], errors[chosen])
                 again.append(here[~good])
+            summed, squares = (spent + doubt).unbind(dim=1)
+            done = (summed.abs() <= allowed) & (squares <= (4 * allowed) ** 2)
+            out[done] += waiting[done]
             left = torch.cat(again)
-            if not len(left):
-                return out
+            left = left[~done[row[left]]]
             size /= 2
             row, low = row[left].repeat(2), torch.cat([low[left], low[left] + size])
         return out
@@ -190,7 +200,7 @@ class Attributor:
             end, begin, n_steps=steps, method="gausslegendre"
         )
         with torch.no_grad():
-            error = (found.sum(dim=1) - (part(end) - part(begin))).abs()
+            error = found.sum(dim=1) - (part(end) - part(begin))
         return found.detach(), error
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dtp_scvi.module import ProgramModule, StudentModule, one_against_rest
+from dtp_scvi.module import AMUModule, ProgramModule, StudentModule, one_against_rest
 
 if TYPE_CHECKING:
     from dtp_scvi.model._response_fit import Fitted
@@ -33,9 +33,9 @@ class Outcome:
         return self.scale * raw[:, self.output] + self.shift
 
     @classmethod
-    def of_class(cls, position: int, n_classes: int) -> Outcome:
-        """Log-odds of a class against all others."""
-        if n_classes > 2:
+    def of_class(cls, position: int, n_classes: int, *, single: bool = True) -> Outcome:
+        """Log-odds of a class against all others; ``single`` where two classes share an output."""
+        if n_classes > 2 or not single:
             return cls(position, against_rest=True)
         # The single raw output is the log-odds of the second class.
         return cls(0, scale=1.0 if position == 1 else -1.0)
@@ -55,6 +55,10 @@ class DenseNet(nn.Module):
     bias: Tensor
     seen: Tensor
     has_residual = False
+    # Parts that a path is integrated in at first, and the smallest difference of two predictions
+    # that errors are measured against.
+    n_parts = 1
+    least = 0.0
 
     def __init__(
         self, mean: Tensor, slope: Tensor, bias: Tensor, outcome: Outcome, seen: Tensor | None
@@ -141,10 +145,48 @@ class StudentNet(DenseNet):
         return self.net((values - self.mean) * self.seen / cast("Tensor", self.sd))
 
 
+class PanelNet(DenseNet):
+    """A network on a closed gene panel, of its dense inputs: log1p per million of the panel.
+
+    It has no linear part, so all of a contribution is the residual's.
+    """
+
+    has_residual = True
+    # Its slope jumps at every ReLU and where another channel becomes the largest: an error of one
+    # per cent of less than a quarter of a log-odds would take thousands of gradients a row.
+    n_parts = 4
+    least = 0.25
+
+    def __init__(self, module: AMUModule, outcome: Outcome, seen: Tensor | None) -> None:
+        n_genes, n_outputs = len(module.mean), len(module.class_weight)
+        none = module.mean.new_zeros(n_genes, n_outputs)
+        super().__init__(module.mean, none, none[0], outcome, seen)
+        self.register_buffer("per_sd", module.per_sd.double().cpu())
+        self.net = _frozen(module.net)
+
+    @property
+    def input_slope(self) -> Tensor:
+        """Zeros: the linear part is none."""
+        return torch.zeros_like(self.mean)
+
+    def _residual_raw(self, values: Tensor) -> Tensor:
+        return self.net((values - self.mean) * self.seen * cast("Tensor", self.per_sd))
+
+    def linear(self, values: Tensor) -> Tensor:
+        """Return zeros, (n_rows,)."""
+        return values.new_zeros(len(values))
+
+    def residual(self, values: Tensor) -> Tensor:
+        """Return the whole prediction, (n_rows,)."""
+        return self(values)
+
+
 def classifier_net(
-    module: ProgramModule | StudentModule, outcome: Outcome, seen: Tensor | None
+    module: AMUModule | ProgramModule | StudentModule, outcome: Outcome, seen: Tensor | None
 ) -> DenseNet:
     """Return the dense form of a network; ``seen`` is a mask over genes."""
+    if isinstance(module, AMUModule):
+        return PanelNet(module, outcome, seen)
     if isinstance(module, StudentModule):
         return StudentNet(module, outcome, seen)
     return ProgramNet(module, outcome, seen)

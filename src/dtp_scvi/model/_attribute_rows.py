@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from dtp_scvi._labels import text_column
 from dtp_scvi._logging import warn
@@ -15,6 +16,7 @@ from dtp_scvi.data import draw_rows
 from dtp_scvi.model._attribute_methods import SHAP
 from dtp_scvi.model._response_input import RANK
 from dtp_scvi.model._response_predict import standardised
+from dtp_scvi.module import sparse_batch
 from dtp_scvi.train import log_rows
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from dtp_scvi.model._query import Query
     from dtp_scvi.model._response_input import Align
     from dtp_scvi.model._response_reference import InputReference
+    from dtp_scvi.module import AMUModule
 
 BASELINES: Final = ("train_mean", "query_mean", "query", "zero")
 _QUERY_ROWS = 100
@@ -97,6 +100,26 @@ def classifier_rows(
     seen = query.alignment.observed
     observed = np.ones_like(seen) if query.missing == "zero" else seen
     values = sp.vstack(parts, format="csr")
+    return ExplainedRows(values, chosen, donors, groups, observed, ("log1p",))
+
+
+@torch.no_grad()
+def panel_rows(
+    module: AMUModule,
+    query: Query,
+    chosen: np.ndarray,
+    donors: np.ndarray | None,
+    groups: np.ndarray | None,
+) -> ExplainedRows:
+    """Read log1p per million of the closed panel of the chosen rows."""
+    values = np.vstack(
+        [
+            module.closed(sparse_batch(block.matrix, block.total, query.kind), query.observed)
+            for block in query.blocks(indices=chosen)
+        ]
+    )
+    seen = query.alignment.observed
+    observed = np.ones_like(seen) if query.missing == "zero" else seen
     return ExplainedRows(values, chosen, donors, groups, observed, ("log1p",))
 
 

@@ -390,8 +390,8 @@ class ExpressionClassifier(PortableModel):
     ) -> Attribution:
         """Return what each gene contributes to the log-odds of the positive class.
 
-        Inputs are the model's genes as log1p(1e4 · x / total), and noise is off. A contribution says
-        what the *model* uses, not what causes the state. Nothing is written:
+        Inputs are the model's genes as log1p(1e4 · x / total) (of AMU: log1p per million of the
+        closed panel), and noise is off. A contribution says what the *model* uses, not what causes the state. Nothing is written:
         :func:`dtp_scvi.tl.attribute` does that. Needs the extra ``mechanism`` (captum).
 
         Parameters

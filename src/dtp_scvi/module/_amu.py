@@ -175,10 +175,14 @@ class AMUModule(BaseModuleClass):
         dense = values.new_zeros(n_rows, n_genes)
         return dense.index_put((row, tensors["columns"].long()), values, accumulate=True)
 
+    @property
+    def per_sd(self) -> Tensor:
+        """What a unit of each gene is in standard deviations; 0 for genes without spread."""
+        return torch.where(self.sd > _LEAST_SD, 1 / self.sd.clamp_min(_LEAST_SD), 0.0)
+
     def standardised(self, tensors: SparseBatch, observed: Tensor | None = None) -> Tensor:
         """Return the inputs of the network, (n_rows, n_genes)."""
-        z = (self.closed(tensors, observed) - self.mean) / self.sd.clamp_min(_LEAST_SD)
-        z = torch.where(self.sd > _LEAST_SD, z, 0.0)
+        z = (self.closed(tensors, observed) - self.mean) * self.per_sd
         return z if observed is None else z * observed
 
     def _get_inference_input(self, tensors: SparseBatch) -> dict[str, SparseBatch]:

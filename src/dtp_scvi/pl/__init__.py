@@ -11,10 +11,13 @@ from dtp_scvi.pl._drug_response import drug_response
 from dtp_scvi.pl._enrichment import enrichment
 from dtp_scvi.pl._essentiality import essentiality
 from dtp_scvi.pl._fidelity import fidelity
+from dtp_scvi.pl._gene_embedding import gene_embedding
 from dtp_scvi.pl._history import history
+from dtp_scvi.pl._leak_demonstration import leak_demonstration
 from dtp_scvi.pl._null_controls import null_controls
 from dtp_scvi.pl._pr import pr
 from dtp_scvi.pl._program_attention import program_attention
+from dtp_scvi.pl._response_heatmap import response_heatmap
 from dtp_scvi.pl._roc import roc
 from dtp_scvi.pl._scores import scores
 from dtp_scvi.pl._signatures import signatures
@@ -39,10 +42,13 @@ __all__ = [
     "enrichment",
     "essentiality",
     "fidelity",
+    "gene_embedding",
     "history",
+    "leak_demonstration",
     "null_controls",
     "pr",
     "program_attention",
+    "response_heatmap",
     "roc",
     "scores",
     "signatures",

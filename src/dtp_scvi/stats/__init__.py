@@ -39,6 +39,11 @@ from dtp_scvi.stats._metrics import (
     classification_metrics,
 )
 from dtp_scvi.stats._mixed_model import MixedModel, mixed_model
+from dtp_scvi.stats._network_agreement import (
+    NETWORK_STATISTICS,
+    NetworkAgreement,
+    network_agreement,
+)
 from dtp_scvi.stats._over_representation import over_representation
 from dtp_scvi.stats._random_effects import RandomEffects, random_effects
 from dtp_scvi.stats._rank_aggregation import (
@@ -80,6 +85,7 @@ __all__ = [
     "FIDELITY",
     "HIGHER_IS_BETTER",
     "METRICS",
+    "NETWORK_STATISTICS",
     "RULES",
     "BetaCalibrator",
     "Calibration",
@@ -92,6 +98,7 @@ __all__ = [
     "MeanDifference",
     "MixedModel",
     "MondrianConformal",
+    "NetworkAgreement",
     "PlattCalibrator",
     "PooledRank",
     "PrevalenceEstimate",
@@ -135,6 +142,7 @@ __all__ = [
     "mce",
     "median_follow_up",
     "mixed_model",
+    "network_agreement",
     "other_drugs_rank",
     "over_representation",
     "partial_rank_correlation",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-class _Ranked:
+class RankedRows:
     """Rows sorted once, by stratum and falling score; each call costs a few sums."""
 
     def __init__(self, labels: ArrayLike, scores: ArrayLike, strata: ArrayLike | None) -> None:
@@ -82,7 +82,7 @@ def auroc(
     >>> stats.auroc([0, 1, 0, 1], [2, 1, 4, 3], strata=["a", "a", "b", "b"])
     0.0
     """
-    ranked = _Ranked(labels, scores, strata)
+    ranked = RankedRows(labels, scores, strata)
     return ranked.value(as_weights(sample_weight, ranked.n))
 
 
@@ -132,7 +132,7 @@ def auroc_interval(
     >>> stats.auroc_interval([0, 0, 1, 1], [1, 2, 3, 4])
     (1.0, 1.0, 1.0)
     """
-    ranked = _Ranked(labels, scores, strata)
+    ranked = RankedRows(labels, scores, strata)
     draws = cluster_bootstrap_weights(groups, n_boot, seed=seed, n_rows=ranked.n)
     low, high = interval([ranked.value(weights) for weights in draws], level)
     return ranked.value(np.ones(ranked.n)), float(low), float(high)

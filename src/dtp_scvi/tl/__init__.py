@@ -3,8 +3,11 @@
 from dtp_scvi.tl._attribute import attribute
 from dtp_scvi.tl._cross_validate import cross_validate
 from dtp_scvi.tl._drug_response import drug_response
+from dtp_scvi.tl._embedding_network import embedding_vs_network
 from dtp_scvi.tl._enrichment import enrichment
 from dtp_scvi.tl._essentiality import essentiality
+from dtp_scvi.tl._gene_map import gene_map
+from dtp_scvi.tl._gene_survival import gene_survival
 from dtp_scvi.tl._over_representation import over_representation
 from dtp_scvi.tl._permutation_control import permutation_control
 from dtp_scvi.tl._rank_targets import rank_targets
@@ -21,8 +24,11 @@ __all__ = [
     "compare_signatures",
     "cross_validate",
     "drug_response",
+    "embedding_vs_network",
     "enrichment",
     "essentiality",
+    "gene_map",
+    "gene_survival",
     "over_representation",
     "permutation_control",
     "rank_targets",

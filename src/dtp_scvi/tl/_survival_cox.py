@@ -69,7 +69,7 @@ def cox_rows(
     patients: Patients, covariates: pd.DataFrame, score_key: str
 ) -> tuple[list[Row], pd.DataFrame]:
     """Fit the models; return the rows of the result and all terms of the last model."""
-    alone = patients.frame[["time", "event"]].assign(score=_per_sd(patients.frame["score"]))
+    alone = patients.frame[["time", "event"]].assign(score=per_sd(patients.frame["score"]))
     full = pd.concat([alone, _scaled(covariates)], axis=1)
     strata = patients.strata
     fitter, doubt = fit_cox(alone, strata)
@@ -130,7 +130,8 @@ def _notes(doubt: str, few: str) -> str:
     return said + (f" {few}" if few else "")
 
 
-def _per_sd(score: pd.Series) -> pd.Series:
+def per_sd(score: pd.Series) -> pd.Series:
+    """Centre and scale to a standard deviation of one."""
     return (score - score.mean()) / score.std(ddof=1)
 
 
@@ -213,12 +214,18 @@ def _hazard_ratio(fitter: Any, term: str, start: str, strata: pd.DataFrame, note
     return Row(term, text, ratio, low, high, p)
 
 
-def _proportional(fitter: Any, table: pd.DataFrame, strata: pd.DataFrame, score_key: str) -> Row:
-    """Scaled Schoenfeld residuals of the score against the rank of the event time."""
+def proportional_test(
+    fitter: Any, table: pd.DataFrame, strata: pd.DataFrame
+) -> tuple[float, float]:
+    """Scaled Schoenfeld residuals of the score against the rank of the event time: statistic, p."""
     test = require("lifelines.statistics", EXTRA).proportional_hazard_test
     joined = pd.concat([table, strata.add_prefix("stratum: ")], axis=1).reset_index(drop=True)
     found = test(fitter, joined, time_transform=_event_rank).summary.loc[SCORE]
-    p = float(found["p"])
+    return float(found["test_statistic"]), float(found["p"])
+
+
+def _proportional(fitter: Any, table: pd.DataFrame, strata: pd.DataFrame, score_key: str) -> Row:
+    statistic, p = proportional_test(fitter, table, strata)
     if p < 0.05:
         text = (
             f"The hazard ratio of {score_key} changes over time ({p_text(p)}, Schoenfeld residuals "
@@ -230,7 +237,7 @@ def _proportional(fitter: Any, table: pd.DataFrame, strata: pd.DataFrame, score_
             f"Nothing shows that the hazard ratio of {score_key} changes over time ({p_text(p)}, "
             "Schoenfeld residuals against the rank of the event time); few events would hide it."
         )
-    return Row("proportional_hazards", text, float(found["test_statistic"]), p=p)
+    return Row("proportional_hazards", text, statistic, p=p)
 
 
 def _event_rank(time: pd.Series, event: pd.Series, weights: pd.Series) -> pd.Series:

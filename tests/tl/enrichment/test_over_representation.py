@@ -56,6 +56,31 @@ def test_a_narrower_background_is_less_surprised():
     assert table[30].loc["S0", "p"] > 100 * table[200].loc["S0", "p"]
 
 
+def test_the_largest_ratio_is_that_of_a_list_that_holds_the_set():
+    sets = {"in": GENES[:20], "out": GENES[140:160], "large": GENES[:130]}
+    table = tl.over_representation(GENES[:112], sets, background=GENES[:160]).set_index("source")
+    assert table.loc["in", "ratio"] == pytest.approx(160 / 112)
+    assert table["max_ratio"].to_dict() == pytest.approx(
+        {"in": 160 / 112, "out": 160 / 112, "large": 160 / 130}
+    )
+    assert (table["ratio"] <= table["max_ratio"] + 1e-12).all()
+    assert table.loc["out", "ratio"] == 0
+
+
+def test_large_sets_are_listed_and_not_tested():
+    sets = {"small": GENES[:20], "large": GENES[:130]}
+    table = tl.over_representation(GENES[:12], sets, background=GENES, max_size=80)
+    table = table.set_index("source")
+    assert table["tested"].to_dict() == {"small": True, "large": False}
+    assert table.loc["large", "reason"] == "130 genes found, more than 80"
+    assert np.isnan(table.loc["large", "p"])
+    assert table.loc["small", "q"] == table.loc["small", "p"]
+    with pytest.raises(ValueError, match="at most 10 genes in the background; found sets of 20"):
+        tl.over_representation(GENES[:12], sets, background=GENES, max_size=10)
+    with pytest.raises(ValueError, match=r"`max_size` of `min_overlap` \(5\) or more; found 3"):
+        tl.over_representation(GENES, sets, background=GENES, max_size=3, min_overlap=5)
+
+
 def test_bad_lists_are_named():
     with pytest.raises(TypeError, match="`genes` as a list; found 'KIT'"):
         tl.over_representation("KIT", SETS, background=GENES)
