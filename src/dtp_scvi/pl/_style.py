@@ -51,6 +51,10 @@ DISPLAY: Final = MappingProxyType(
     {
         names.MEAN_EXPRESSION: "Mean expression",
         names.LSC17: "LSC17",
+        "svm_rbf": "SVM, rbf",
+        "adaboost": "AdaBoost",
+        "xgboost": "XGBoost",
+        "study_only": "Study alone",
         "auroc": "AUROC",
         "auprc": "AUPRC",
         "mcc": "MCC",

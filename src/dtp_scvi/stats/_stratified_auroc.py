@@ -9,7 +9,7 @@ import pandas as pd
 
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import problem
-from dtp_scvi.stats._auroc import _Ranked, auroc
+from dtp_scvi.stats._auroc import RankedRows, auroc
 from dtp_scvi.stats._bootstrap import cluster_counts, interval
 from dtp_scvi.stats._check import as_codes, as_labels
 
@@ -161,13 +161,13 @@ def _ranked(
     score: NDArray[Any],
     codes: NDArray[np.intp],
     part: NDArray[np.intp],
-) -> _Ranked | None:
+) -> RankedRows | None:
     here = truth[part]
-    return None if here.all() or not here.any() else _Ranked(here, score, codes[part])
+    return None if here.all() or not here.any() else RankedRows(here, score, codes[part])
 
 
 def _numbers(
-    ranked: _Ranked | None,
+    ranked: RankedRows | None,
     weights: list[NDArray[np.float64]],
     part: NDArray[np.intp],
     clusters: NDArray[np.intp],
