@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from dtp_scvi._validate import problem, shorten
 from dtp_scvi.model._bundle import RESPONSE_MODELS, read_meta
 from dtp_scvi.model._card_limits import limits_of
 from dtp_scvi.model._card_text import as_markdown
@@ -40,6 +41,15 @@ NOTES: Final = (
     "citation",
     "contact",
 )
+
+
+def with_notes(kept: Mapping[str, str], notes: Mapping[str, str]) -> dict[str, str]:
+    """Add texts to a card's notes; an empty one removes a note, an unknown name is an error."""
+    unknown = [name for name in notes if name not in NOTES]
+    if unknown:
+        msg = problem(f"any of {', '.join(NOTES)}", shorten(unknown), "Use one of these names.")
+        raise TypeError(msg)
+    return {name: str(text) for name, text in {**kept, **notes}.items() if text}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,18 @@ def classes_of(registry: dict[str, Any]) -> list[str]:
     return [str(name) for name in labels["state_registry"]["categorical_mapping"]]
 
 
+def check_not_empty(adata: AnnData) -> None:
+    """Raise where there is no row or no gene."""
+    if adata.n_obs and adata.n_vars:
+        return
+    msg = problem(
+        "at least one row and one gene",
+        f"{adata.n_obs:,} rows and {adata.n_vars:,} genes",
+        "Check the filter that made this object.",
+    )
+    raise ValueError(msg)
+
+
 def check_same_genes(adata: AnnData, genes: list[str]) -> None:
     """Raise unless an AnnData has the genes of the training data, in their order."""
     found = np.asarray(adata.var_names, dtype=str)

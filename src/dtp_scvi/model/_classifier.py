@@ -24,7 +24,7 @@ from dtp_scvi._validate import check_one_of, check_positive_int, problem
 from dtp_scvi.data import Scale, align_genes, gene_names, get_matrix, resolve_scale
 from dtp_scvi.model._attribute import Attribution, Explanation, attribute_classifier
 from dtp_scvi.model._bundle import weights_hash
-from dtp_scvi.model._checks import classes_of
+from dtp_scvi.model._checks import check_not_empty, classes_of
 from dtp_scvi.model._evidence import Evidence, adopt_result
 from dtp_scvi.model._portable import PortableModel
 from dtp_scvi.model._query import MISSING, InputOptions, Missing, Predicted, Query, stream_logits
@@ -266,13 +266,7 @@ class ExpressionClassifier(PortableModel):
         self._check_trained()
         known = adata is None and layer is None and scale == "auto"
         adata = self._own_adata() if adata is None else adata
-        if adata.n_obs == 0 or adata.n_vars == 0:
-            msg = problem(
-                "at least one row and one gene",
-                f"{adata.n_obs:,} rows and {adata.n_vars:,} genes",
-                "Check the filter that made this object.",
-            )
-            raise ValueError(msg)
+        check_not_empty(adata)
         if known:
             arguments = setup_args(self.registry_)
             layer, scale = arguments["layer"], arguments["scale"]

@@ -12,9 +12,9 @@ from scvi.model.base import BaseModelClass
 
 from dtp_scvi._constants import RESEARCH_USE
 from dtp_scvi._scvi import setup_args
-from dtp_scvi._validate import problem, shorten
+from dtp_scvi._validate import problem
 from dtp_scvi.model._bundle import read_meta, read_weights, weights_hash, write_bundle
-from dtp_scvi.model._card import NOTES, ModelCard, model_card
+from dtp_scvi.model._card import ModelCard, model_card, with_notes
 from dtp_scvi.model._checks import check_same_classes, check_same_genes, classes_of
 from dtp_scvi.model._plain import plain
 from dtp_scvi.model._versions import versions
@@ -83,14 +83,7 @@ class PortableModel(BaseModelClass):
         >>> model.notes_["label"]
         'simulated persister programme above its median'
         """
-        unknown = [name for name in notes if name not in NOTES]
-        if unknown:
-            msg = problem(
-                f"any of {', '.join(NOTES)}", shorten(unknown), "Use one of these names."
-            )
-            raise TypeError(msg)
-        kept = {**self.notes_, **notes}
-        self.notes_ = {name: str(text) for name, text in kept.items() if text}
+        self.notes_ = with_notes(self.notes_, notes)
 
     @property
     def card_(self) -> ModelCard:

@@ -14,7 +14,8 @@ from dtp_scvi._validate import check_one_of, near_matches, problem, shorten
 from dtp_scvi.data import align_genes, gene_names, get_matrix, resolve_scale
 from dtp_scvi.model._attribute import Attribution, Explanation, attribute_response
 from dtp_scvi.model._bundle import weights_hash, write_bundle
-from dtp_scvi.model._card import NOTES
+from dtp_scvi.model._card import with_notes
+from dtp_scvi.model._checks import check_not_empty
 from dtp_scvi.model._plain import plain
 from dtp_scvi.model._query import MISSING, InputOptions, Missing, Query
 from dtp_scvi.model._response_card import ResponseCard, response_card
@@ -155,13 +156,7 @@ class ResponseBase(ABC):
         """
         self._check_fitted()
         check_one_of(missing, MISSING, "missing")
-        if adata.n_obs == 0 or adata.n_vars == 0:
-            msg = problem(
-                "at least one row and one gene",
-                f"{adata.n_obs:,} rows and {adata.n_vars:,} genes",
-                "Check the filter that made this object.",
-            )
-            raise ValueError(msg)
+        check_not_empty(adata)
         # Coverage first: where a tenth of the genes is there, the scale does not matter.
         alignment = align_genes(gene_names(adata, gene_key), self.genes_)
         alignment.check(1.0 if missing == "error" else min_coverage)
@@ -308,14 +303,7 @@ class ResponseBase(ABC):
         TypeError
             When a name is unknown.
         """
-        unknown = [name for name in notes if name not in NOTES]
-        if unknown:
-            msg = problem(
-                f"any of {', '.join(NOTES)}", shorten(unknown), "Use one of these names."
-            )
-            raise TypeError(msg)
-        kept = {**self.notes_, **notes}
-        self.notes_ = {name: str(text) for name, text in kept.items() if text}
+        self.notes_ = with_notes(self.notes_, notes)
 
     @property
     def id_(self) -> str:

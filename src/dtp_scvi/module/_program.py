@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -278,6 +279,7 @@ class ProgramModule(BaseModuleClass):
         sums = sums.view(len(per_row), self.n_programs + 1, -1)[:, : self.n_programs]
         return net(sums, observed)
 
+    @abstractmethod
     def row_losses(self, raw: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weighted loss of each row and its weight, (n_rows,) both.
 
@@ -288,7 +290,6 @@ class ProgramModule(BaseModuleClass):
         labels
             What the rows should be.
         """
-        raise NotImplementedError
 
     def loss(
         self,
