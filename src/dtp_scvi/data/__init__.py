@@ -5,7 +5,7 @@ from dtp_scvi.data._alignment import GeneAlignment
 from dtp_scvi.data._blocks import N_READERS, Block, iter_blocks
 from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._check_object import check_object
-from dtp_scvi.data._disjoint import SharedRows, check_disjoint, row_hashes
+from dtp_scvi.data._disjoint import SharedRows, check_disjoint
 from dtp_scvi.data._draw import draw_rows
 from dtp_scvi.data._get_matrix import get_matrix
 from dtp_scvi.data._gmt import read_gmt
@@ -16,6 +16,7 @@ from dtp_scvi.data._network import as_network, read_network
 from dtp_scvi.data._network_damaged import damaged_symbols
 from dtp_scvi.data._network_match import NetworkMatch, match_network
 from dtp_scvi.data._programs import coexpression_programs
+from dtp_scvi.data._row_hashes import canonical, canonical_hashes, row_hashes
 from dtp_scvi.data._scale import ScaleReport, detect_scale, resolve_scale
 from dtp_scvi.data._scale_kinds import LINEARISE, Scale, linearise, linearise_block, scale_kind
 from dtp_scvi.data._splits import feasible_folds, group_folds, leave_one_group_out
@@ -35,6 +36,8 @@ __all__ = [
     "align_genes",
     "are_headers",
     "as_network",
+    "canonical",
+    "canonical_hashes",
     "check_disjoint",
     "check_matrix",
     "check_object",
