@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -150,3 +151,8 @@ def _rows(path: Path, what: str) -> list[list[str]]:
         msg = problem(f"{what} in {path.name}", "no line", "Check that the file is complete.")
         raise ValueError(msg)
     return rows
+
+
+def names_digest(names: Iterable[str]) -> str:
+    """Return 16 digits of the SHA-256 of names in their order."""
+    return hashlib.sha256("\n".join(map(str, names)).encode()).hexdigest()[:16]

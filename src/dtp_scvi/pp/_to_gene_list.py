@@ -25,7 +25,7 @@ from dtp_scvi.data import (
     iter_blocks,
     scale_kind,
 )
-from dtp_scvi.data._gene_files import read_gene_names
+from dtp_scvi.data._gene_files import names_digest, read_gene_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,7 +77,7 @@ def to_gene_list(
     A new AnnData. ``X``: float32, dense where the input is a numpy array, else CSR. ``obs`` and
     ``obsm`` as they were, with ``obs["few_genes"]`` (bool). ``var``: the list as index, and
     ``"missing"`` (bool). ``uns["dtp_gene_list"]``: ``params``, ``alignment`` (a report),
-    ``missing`` (all names), ``n_few_genes``, ``dropped`` (names of rows).
+    ``digest`` (of the list), ``missing`` (all names), ``n_few_genes``, ``dropped`` (names of rows).
 
     Raises
     ------
@@ -130,6 +130,7 @@ def to_gene_list(
             "version": __version__,
         },
         "alignment": alignment.report(),
+        "digest": names_digest(alignment.targets),
         "missing": np.array(alignment.missing, dtype=object),
         "n_few_genes": int(few.sum()),
         "dropped": np.array(adata.obs_names[few if drop_cells else []], dtype=object),
