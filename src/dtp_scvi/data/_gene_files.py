@@ -105,9 +105,9 @@ def _text(path: Path, what: str) -> str:
             f"{what} as text: JSON or CSV",
             f"{path.name}, a pickle, which can run code when it is opened",
             "Where you trust the file, convert it once yourself:\n"
-            f"table = pickle.load(open({path.name!r}, 'rb'))\n"
-            "json.dump({str(k): float(v) for k, v in table.items()}, "
-            f"open({path.stem + '.json'!r}, 'w'))",
+            f"table = pickle.loads(Path({path.name!r}).read_bytes())\n"
+            f"Path({path.stem + '.json'!r}).write_text("
+            "json.dumps({str(k): float(v) for k, v in table.items()}))",
         )
         raise ValueError(msg)
     check_file(path, what)

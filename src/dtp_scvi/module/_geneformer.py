@@ -82,9 +82,17 @@ def load_geneformer(checkpoint: Path) -> GeneformerEncoder:
         # The head of masked-token prediction.
         if not name.startswith("cls.")
     }
+    last = f"{_PREFIX}encoder.layer.{n_layers - 1}."
+    if not any(name.startswith(last) for name in state):
+        msg = problem(
+            f"weights of {n_layers} layers in {path.name}, as {_CONFIG} says",
+            "none of the last",
+            "Check that the two files belong together.",
+        )
+        raise ValueError(msg)
     # The initial weights, which are replaced at once, would move the global random state.
     with torch.random.fork_rng(devices=[]):
         network = GeneformerEncoder(settings)
-    unused = (f"encoder.layer.{n_layers - 1}.", "pooler.", "embeddings.position_ids")
-    load_state(network, state, (_PREFIX + name for name in unused), checkpoint.name)
+    unused = (last, _PREFIX + "pooler.", _PREFIX + "embeddings.position_ids")
+    load_state(network, state, unused, checkpoint.name)
     return network
