@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
 import anndata as ad
 import numpy as np
@@ -42,13 +43,18 @@ def tokens(*args, **kwargs):
 
 
 def naive(x, names, n_tokens):
-    """Cell by cell, in plain Python: the oracle."""
+    """Cell by cell, in exact arithmetic: the oracle."""
     out = []
-    for row in np.asarray(x, np.float64):
-        total, ranked = sum(row), []
+    for row in np.asarray(x, np.float64).tolist():
+        total, ranked = Fraction(sum(row)), []
         for count, name in zip(row, names, strict=True):
             if count > 0 and name in VOCABULARY and name in MEDIANS:
-                ranked.append((-(count / total * 1e4 / MEDIANS[name]), VOCABULARY[name]))
+                ranked.append(
+                    (
+                        -(Fraction(count) / total * 10_000 / Fraction(MEDIANS[name])),
+                        VOCABULARY[name],
+                    )
+                )
         row_tokens = [token for _, token in sorted(ranked)][:n_tokens]
         out.append(row_tokens + [0] * (n_tokens - len(row_tokens)))
     return out

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dtp_scvi import __version__
-from dtp_scvi._constants import LENGTH_SUFFIX, RANK_TOKENS_KEY, TARGET_SUM, TOKENS_OBSM_KEY
+from dtp_scvi._constants import LENGTH_SUFFIX, RANK_TOKENS_KEY, TOKENS_OBSM_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
 from dtp_scvi._validate import check_positive_int, shorten
@@ -89,8 +89,9 @@ def rank_tokens(
 
     Notes
     -----
-    Rows of equal values are sorted by token, so the result depends on neither the order of rows
-    or genes nor the storage. Several columns that are one gene are summed (averaged
+    ``n_counts`` is one factor for the whole row, so it changes no rank, whatever genes are there.
+    Genes of equal value are sorted by token: the result depends on neither the order of rows or
+    genes nor the storage. Several columns that are one gene are summed (averaged
     where the values are logarithms). The format is that of
     the models of 30 million cells, whose sequences have no ``<cls>`` and ``<eos>``; a vocabulary
     that has them is warned of.
@@ -163,7 +164,8 @@ def _rank(
     row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
     keep = values > 0
     row, column, values = row[keep], rows.indices[keep], values[keep]
-    values = values / block.total[row] * TARGET_SUM / medians[column]
+    # The total and its scale are one factor for the whole row: leaving them out keeps exact ties.
+    values = values / medians[column]
     token = tokens[column]
     # The last key counts most: by row, then by value, and equal values by token.
     order = np.lexsort((token, -values, row))
