@@ -123,3 +123,14 @@ GENE_MAP_KEY: Final = "dtp_gene_map"
 
 # Left in ``attrs`` by tl.gene_survival.
 GENE_SURVIVAL_KEY: Final = "dtp_gene_survival"
+
+# Written by pp.to_gene_list, pp.rank_tokens, and pp.record_embedding or tl.embed.
+GENE_LIST_KEY: Final = "dtp_gene_list"
+FEW_GENES_KEY: Final = "few_genes"
+RANK_TOKENS_KEY: Final = "dtp_rank_tokens"
+TOKENS_OBSM_KEY: Final = "X_rank_tokens"
+LENGTH_SUFFIX: Final = "_length"
+EMBEDDINGS_KEY: Final = "dtp_embeddings"
+
+# Cells with fewer genes of a foundation model's list are flagged, as scFoundation drops them.
+FEWEST_GENES: Final = 200

@@ -7,6 +7,7 @@ from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._check_object import check_object
 from dtp_scvi.data._disjoint import SharedRows, check_disjoint
 from dtp_scvi.data._draw import draw_rows
+from dtp_scvi.data._embedding import Embedding, check_same_options, embedding_matrix
 from dtp_scvi.data._get_matrix import get_matrix
 from dtp_scvi.data._gmt import read_gmt
 from dtp_scvi.data._headers import GENE_HEADERS, are_headers, header_word
@@ -27,6 +28,7 @@ __all__ = [
     "LINEARISE",
     "N_READERS",
     "Block",
+    "Embedding",
     "GeneAlignment",
     "NetworkMatch",
     "Scale",
@@ -41,10 +43,12 @@ __all__ = [
     "check_disjoint",
     "check_matrix",
     "check_object",
+    "check_same_options",
     "coexpression_programs",
     "damaged_symbols",
     "detect_scale",
     "draw_rows",
+    "embedding_matrix",
     "feasible_folds",
     "gene_names",
     "get_matrix",

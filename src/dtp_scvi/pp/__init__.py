@@ -7,8 +7,11 @@ from dtp_scvi.pp._check_scale import check_scale
 from dtp_scvi.pp._close_composition import close_composition
 from dtp_scvi.pp._combat import Combat
 from dtp_scvi.pp._pseudobulk import pseudobulk
+from dtp_scvi.pp._rank_tokens import rank_tokens
+from dtp_scvi.pp._record_embedding import record_embedding
 from dtp_scvi.pp._response_labels import response_labels
 from dtp_scvi.pp._scale_by import scale_by
+from dtp_scvi.pp._to_gene_list import to_gene_list
 
 __all__ = [
     "Combat",
@@ -18,6 +21,9 @@ __all__ = [
     "close_composition",
     "confounded",
     "pseudobulk",
+    "rank_tokens",
+    "record_embedding",
     "response_labels",
     "scale_by",
+    "to_gene_list",
 ]

@@ -3,6 +3,7 @@
 from dtp_scvi.tl._attribute import attribute
 from dtp_scvi.tl._cross_validate import cross_validate
 from dtp_scvi.tl._drug_response import drug_response
+from dtp_scvi.tl._embed import embed
 from dtp_scvi.tl._embedding_network import embedding_vs_network
 from dtp_scvi.tl._enrichment import enrichment
 from dtp_scvi.tl._essentiality import essentiality
@@ -24,6 +25,7 @@ __all__ = [
     "compare_signatures",
     "cross_validate",
     "drug_response",
+    "embed",
     "embedding_vs_network",
     "enrichment",
     "essentiality",
