@@ -18,7 +18,21 @@ _DIGEST = 8
 
 
 def canonical(block: sp.csr_matrix) -> sp.csr_matrix:
-    """Return a copy with sorted, summed, nonzero entries: the same for every storage."""
+    """
+    Return a copy with sorted, summed, nonzero entries: the same for every storage.
+
+    Parameters
+    ----------
+    block
+        Rows in CSR form.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from dtp_scvi.data import canonical
+    >>> canonical(sp.csr_matrix(([1.0, 0.0], [0, 1], [0, 2]), shape=(1, 2))).nnz
+    1
+    """
     rows = block.copy()
     rows.sum_duplicates()
     rows.eliminate_zeros()
@@ -27,7 +41,25 @@ def canonical(block: sp.csr_matrix) -> sp.csr_matrix:
 
 
 def canonical_hashes(rows: sp.csr_matrix) -> NDArray[np.uint64]:
-    """Return a fingerprint of each row of what :func:`canonical` made; 0 for a row of zeros."""
+    """
+    Return a fingerprint of each row of what :func:`canonical` made.
+
+    Parameters
+    ----------
+    rows
+        Rows in canonical form; values are compared as float32.
+
+    Returns
+    -------
+    Shape (rows,), uint64; 0 for a row of zeros.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from dtp_scvi.data import canonical, canonical_hashes
+    >>> int(canonical_hashes(canonical(sp.csr_matrix((1, 2))))[0])
+    0
+    """
     # float32 is what models see: rows that differ beyond it are the same to them.
     columns, values = rows.indices.astype("<i4"), rows.data.astype("<f4")
     found = np.full(rows.shape[0], EMPTY_ROW)
