@@ -7,6 +7,7 @@ from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._check_object import check_object
 from dtp_scvi.data._disjoint import SharedRows, check_disjoint, row_hashes
 from dtp_scvi.data._draw import draw_rows
+from dtp_scvi.data._drug_table import DrugTable, get_drug_table
 from dtp_scvi.data._get_matrix import get_matrix
 from dtp_scvi.data._gmt import read_gmt
 from dtp_scvi.data._headers import GENE_HEADERS, are_headers, header_word
@@ -15,6 +16,7 @@ from dtp_scvi.data._lists import nuisance_genes
 from dtp_scvi.data._network import as_network, read_network
 from dtp_scvi.data._network_damaged import damaged_symbols
 from dtp_scvi.data._network_match import NetworkMatch, match_network
+from dtp_scvi.data._positive_numbers import positive_numbers
 from dtp_scvi.data._programs import coexpression_programs
 from dtp_scvi.data._scale import ScaleReport, detect_scale, resolve_scale
 from dtp_scvi.data._scale_kinds import LINEARISE, Scale, linearise, linearise_block, scale_kind
@@ -26,6 +28,7 @@ __all__ = [
     "LINEARISE",
     "N_READERS",
     "Block",
+    "DrugTable",
     "GeneAlignment",
     "NetworkMatch",
     "Scale",
@@ -44,6 +47,7 @@ __all__ = [
     "draw_rows",
     "feasible_folds",
     "gene_names",
+    "get_drug_table",
     "get_matrix",
     "group_folds",
     "header_word",
@@ -54,6 +58,7 @@ __all__ = [
     "linearise_block",
     "match_network",
     "nuisance_genes",
+    "positive_numbers",
     "read_gmt",
     "read_network",
     "resolve_scale",

@@ -20,6 +20,7 @@ from dtp_scvi.datasets._simulate_cells import simulate_cells
 from dtp_scvi.datasets._simulate_cohort import simulate_cohort
 from dtp_scvi.datasets._simulate_dependencies import simulate_dependencies
 from dtp_scvi.datasets._simulate_ici import simulate_ici
+from dtp_scvi.datasets._simulate_perturbation import simulate_perturbation
 
 __all__ = [
     "hpa_flags",
@@ -42,4 +43,5 @@ __all__ = [
     "simulate_cohort",
     "simulate_dependencies",
     "simulate_ici",
+    "simulate_perturbation",
 ]
