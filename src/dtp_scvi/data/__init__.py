@@ -13,9 +13,11 @@ from dtp_scvi.data._gmt import read_gmt
 from dtp_scvi.data._headers import GENE_HEADERS, are_headers, header_word
 from dtp_scvi.data._holdout import holdout_groups
 from dtp_scvi.data._lists import nuisance_genes
+from dtp_scvi.data._log_values import check_log_values
 from dtp_scvi.data._network import as_network, read_network
 from dtp_scvi.data._network_damaged import damaged_symbols
 from dtp_scvi.data._network_match import NetworkMatch, match_network
+from dtp_scvi.data._parts import check_parts, split_rows
 from dtp_scvi.data._positive_numbers import positive_numbers
 from dtp_scvi.data._programs import coexpression_programs
 from dtp_scvi.data._scale import ScaleReport, detect_scale, resolve_scale
@@ -39,8 +41,10 @@ __all__ = [
     "are_headers",
     "as_network",
     "check_disjoint",
+    "check_log_values",
     "check_matrix",
     "check_object",
+    "check_parts",
     "coexpression_programs",
     "damaged_symbols",
     "detect_scale",
@@ -64,4 +68,5 @@ __all__ = [
     "resolve_scale",
     "row_hashes",
     "scale_kind",
+    "split_rows",
 ]

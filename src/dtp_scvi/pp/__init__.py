@@ -10,6 +10,7 @@ from dtp_scvi.pp._encode_drugs import encode_drugs
 from dtp_scvi.pp._pseudobulk import pseudobulk
 from dtp_scvi.pp._response_labels import response_labels
 from dtp_scvi.pp._scale_by import scale_by
+from dtp_scvi.pp._split_perturbation import split_perturbation
 
 __all__ = [
     "Combat",
@@ -22,4 +23,5 @@ __all__ = [
     "pseudobulk",
     "response_labels",
     "scale_by",
+    "split_perturbation",
 ]
