@@ -95,7 +95,7 @@ def _metadata(group: Any) -> pd.DataFrame:
     if frame.index.has_duplicates:
         msg = problem(
             "different ids in the file",
-            f"{shorten(frame.index[frame.index.duplicated()])} several times",
+            f"{shorten(frame.index[frame.index.duplicated()].unique())} several times",
             "The file is damaged.",
         )
         raise ValueError(msg)

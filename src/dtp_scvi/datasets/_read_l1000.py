@@ -40,8 +40,8 @@ _LAYOUT: Final = Layout(
     {
         DRUG_KEY: ("pert_id",),
         SMILES_KEY: ("canonical_smiles", "SMILES", "smiles"),
-        DOSE_KEY: ("pert_dose",),
-        TIME_KEY: ("pert_time",),
+        DOSE_KEY: (DOSE_KEY, "pert_dose"),
+        TIME_KEY: (TIME_KEY, "pert_time"),
         CELL_KEY: ("cell_iname", "cell_id", "cell_mfc_name"),
         PLATE_KEY: ("rna_plate", "det_plate"),
         IS_CONTROL_KEY: ("pert_type",),
@@ -54,7 +54,8 @@ _NAMES: Final = ("pert_iname", "cmap_name")
 _TREATED: Final = "trt_cp"
 _VEHICLE: Final = "ctl_vehicle"
 _HOURS: Final = {"h": 1.0, "hr": 1.0, "min": 1 / 60, "d": 24.0}
-_UNIT_FACTORS: Final = {"pert_dose": MICROMOLAR, "pert_time": _HOURS}
+# Column, what it becomes in µM or hours, and the units that can be converted.
+_QUANTITIES: Final = (("pert_dose", DOSE_KEY, MICROMOLAR), ("pert_time", TIME_KEY, _HOURS))
 
 
 def read_l1000(
@@ -227,16 +228,17 @@ def _choose(
     }
     obs, vehicle = _drop(obs, vehicle, reasons, report)
     reasons = {}
-    for column, factors in _UNIT_FACTORS.items():
-        obs, strange = _in_one_unit(obs, column, factors)
+    for column, converted, factors in _QUANTITIES:
+        obs, strange = _in_one_unit(obs, column, converted, factors)
         reasons[f"{column} in another unit"] = strange & ~vehicle
     if cells is not None:
         line = obs[_first(obs, _LAYOUT.candidates[CELL_KEY], "the table of wells")]
         _all_there(cells, line, "cells")
         reasons["another cell line"] = ~line.isin(list(cells))
     if times is not None:
-        _all_there(times, obs["pert_time"], "times")
-        reasons["another time"] = ~obs["pert_time"].isin([float(t) for t in times])
+        hours = obs[_first(obs, _LAYOUT.candidates[TIME_KEY], "the table of wells")]
+        _all_there(times, hours, "times")
+        reasons["another time"] = ~hours.isin([float(t) for t in times])
     obs, _ = _drop(obs, vehicle, reasons, report)
     return obs
 
@@ -257,15 +259,16 @@ def _drop(
 
 
 def _in_one_unit(
-    obs: pd.DataFrame, column: str, factors: dict[str, float]
+    obs: pd.DataFrame, column: str, converted: str, factors: dict[str, float]
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """Convert by the column of units, if any; say which rows are in none that is known."""
+    """Add the converted quantity, where units are given; say which rows have none that is known."""
     unit = f"{column}_unit"
     if unit not in obs or column not in obs:
         return obs, pd.Series(data=False, index=obs.index)
     factor = obs[unit].astype(str).str.strip().str.casefold().map(factors)
+    # What is text stays as it is, for the error that says so.
     if pd.api.types.is_numeric_dtype(obs[column]):
-        obs = obs.assign(**{column: obs[column] * factor.fillna(1.0)})
+        obs = obs.assign(**{converted: obs[column] * factor.fillna(1.0)})
     return obs, factor.isna()
 
 
