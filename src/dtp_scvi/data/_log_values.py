@@ -16,7 +16,7 @@ _HIGHEST_LOG: Final = 30.0
 
 def check_log_values(matrix: Any, *, name: str = "adata.X", seed: int | None = 0) -> None:
     """
-    Raise ``ValueError`` unless a matrix holds logarithms of expression, as far as can be told.
+    Raise unless a matrix holds logarithms of expression, as far as can be told.
 
     Parameters
     ----------

@@ -21,6 +21,7 @@ from dtp_scvi._constants import (
 from dtp_scvi._validate import check_file, problem, shorten
 from dtp_scvi.data import check_log_values
 from dtp_scvi.datasets._gctx import Gctx
+from dtp_scvi.datasets._l1000_genes import choose_genes_of
 from dtp_scvi.datasets._perturbation_obs import (
     MICROMOLAR,
     Layout,
@@ -48,8 +49,6 @@ _LAYOUT: Final = Layout(
     },
 )
 _SAMPLE_IDS: Final = ("inst_id", "sample_id", "distil_id")
-_GENE_IDS: Final = ("pr_gene_id", "gene_id")
-_SYMBOLS: Final = ("pr_gene_symbol", "gene_symbol")
 _NAMES: Final = ("pert_iname", "cmap_name")
 _TREATED: Final = "trt_cp"
 _VEHICLE: Final = "ctl_vehicle"
@@ -145,7 +144,8 @@ def read_l1000(
         obs = _wells(file, inst_info, report, tables)
         obs = _add_smiles(obs, compounds, tables)
         obs = _choose(obs, cells, times, report)
-        var, columns = _genes(file, gene_info, tables, landmarks_only=landmarks_only)
+        info = None if gene_info is None else _table(gene_info, "genes", tables)
+        var, columns = choose_genes_of(file, info, landmarks_only=landmarks_only)
         source = find_columns(obs, _LAYOUT, None)
         rows = obs.pop("row").to_numpy()
         obs = standard_obs(obs, source, dose_unit="um")
@@ -281,44 +281,3 @@ def _all_there(asked: Sequence[Any], found: pd.Series, argument: str) -> None:
             f"There are: {shorten(found.dropna().unique(), 10)}.",
         )
         raise ValueError(msg)
-
-
-def _genes(
-    file: Gctx,
-    gene_info: str | Path | pd.DataFrame | None,
-    tables: list[Table],
-    *,
-    landmarks_only: bool,
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return ``var`` and the columns of the matrix to read."""
-    every = np.arange(len(file.genes))
-    frame = file.rows if gene_info is None else _table(gene_info, "genes", tables)
-    key = next((name for name in _GENE_IDS if name in frame), None)
-    info = frame if gene_info is None or key is None else frame.set_index(frame[key].astype(str))
-    info = info.reindex(file.genes)
-    landmark = _landmarks(info)
-    if landmarks_only and landmark is None and len(every) > 978:
-        msg = problem(
-            "a table that tells landmark genes",
-            f"{len(every):,} genes and none",
-            "Pass `gene_info`, or landmarks_only=False.",
-        )
-        raise ValueError(msg)
-    chosen = every if landmark is None or not landmarks_only else every[landmark]
-    symbol = next((name for name in _SYMBOLS if name in info), None)
-    ids = file.genes[chosen]
-    names = ids if symbol is None else pd.Index(info[symbol].iloc[chosen].astype(str))
-    # Symbols that several probes share, or that are missing, say nothing.
-    weak = names.duplicated(keep=False) | names.isin(["nan", "-666", ""])
-    var = info.iloc[chosen].drop(columns=["gene_id"], errors="ignore")
-    var.insert(0, "gene_id", ids.to_numpy())
-    var.index = pd.Index(np.where(weak, ids, names), name=None)
-    return var, chosen
-
-
-def _landmarks(info: pd.DataFrame) -> np.ndarray | None:
-    if "pr_is_lm" in info:
-        return info["pr_is_lm"].astype(str).isin(["1", "1.0", "True"]).to_numpy()
-    if "feature_space" in info:
-        return (info["feature_space"] == "landmark").to_numpy()
-    return None

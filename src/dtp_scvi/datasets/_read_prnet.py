@@ -51,7 +51,7 @@ _LAYOUT: Final = Layout(
 
 def read_prnet(path: str | Path | AnnData, *, columns: Mapping[str, str] | None = None) -> AnnData:
     """
-    Read an ``.h5ad`` file in the layout of PRnet: SMILES, dose and a paired control in ``obs``.
+    Read an ``.h5ad`` file in the layout of PRnet, with a paired control for each row.
 
     Parameters
     ----------

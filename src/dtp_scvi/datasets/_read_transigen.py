@@ -34,7 +34,7 @@ def read_transigen(
     smiles: Mapping[Any, str] | pd.Series | None = None,
 ) -> AnnData:
     """
-    Read an HDF5 file in the layout of TranSiGen: control profiles ``x1``, treated ones ``x2``.
+    Read an HDF5 file in the layout of TranSiGen: controls ``x1``, treated ``x2``.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ def simulate_perturbation(
     seed: int | None = 0,
 ) -> AnnData:
     """
-    Simulate log2 profiles of cell lines under drugs whose effect follows from their structure.
+    Simulate log2 profiles under drugs whose effect follows from their structure.
 
     Drugs are small molecules, a scaffold with two substituents. What a drug does to each of eight
     gene programmes is a sum over these fragments; the dose acts by a Hill curve whose midpoint
