@@ -25,6 +25,7 @@ CV_KEY: Final = "dtp_cv"
 
 # Written by tl.permutation_control.
 PERMUTATION_KEY: Final = "dtp_permutation"
+ATTRIBUTION_STABILITY_KEY: Final = "dtp_attribution_stability"
 
 # Written by tl.survival.
 SURVIVAL_KEY: Final = "dtp_survival"
