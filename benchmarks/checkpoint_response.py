@@ -16,7 +16,7 @@ leaky
     rows. A protocol to avoid, kept to show what it gives; ``permuted`` is the same on permuted labels.
 across
     Trained on one study, tested on another, on the genes of the panel that both have. Two signatures
-    of a few genes, trained on neither, are taken from all genes.
+    of a few genes, in which nothing is fitted, are taken from all genes.
 """
 
 from __future__ import annotations
