@@ -29,6 +29,7 @@ FIRST = {
 NOT_ADATA_FIRST = {
     "embedding_vs_network",  # takes a model or a table of gene vectors
     "gene_map",  # as well
+    "attribution_stability",  # takes the model class, then adata
     "cross_validate",  # takes the model class, then adata
     "essentiality",  # takes the genes, then the screen
     "permutation_control",  # likewise

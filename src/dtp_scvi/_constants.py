@@ -25,6 +25,7 @@ CV_KEY: Final = "dtp_cv"
 
 # Written by tl.permutation_control.
 PERMUTATION_KEY: Final = "dtp_permutation"
+ATTRIBUTION_STABILITY_KEY: Final = "dtp_attribution_stability"
 
 # Written by tl.survival.
 SURVIVAL_KEY: Final = "dtp_survival"
@@ -99,9 +100,14 @@ GRADIENT_BOOSTING: Final = "gradient_boosting"
 RANDOM_FOREST: Final = "random_forest"
 MEAN_EXPRESSION: Final = "mean_expression"
 LSC17: Final = "lsc17"
+IFNG: Final = "ifng"
+CTL: Final = "ctl"
 SVM_RBF: Final = "svm_rbf"
 ADABOOST: Final = "adaboost"
 XGBOOST: Final = "xgboost"
+SVM_GRID: Final = "svm_grid"
+RANDOM_FOREST_GRID: Final = "random_forest_grid"
+ADABOOST_GRID: Final = "adaboost_grid"
 STUDY_ONLY: Final = "study_only"
 
 RESPONSE_RESEARCH_USE: Final = (

@@ -1,6 +1,7 @@
 """One verb a file; results are written under ``key_added``."""
 
 from dtp_scvi.tl._attribute import attribute
+from dtp_scvi.tl._attribution_stability import attribution_stability
 from dtp_scvi.tl._cross_validate import cross_validate
 from dtp_scvi.tl._drug_response import drug_response
 from dtp_scvi.tl._embed import embed
@@ -22,6 +23,7 @@ from dtp_scvi.tl._transfer_check import transfer_check
 
 __all__ = [
     "attribute",
+    "attribution_stability",
     "compare_signatures",
     "cross_validate",
     "drug_response",

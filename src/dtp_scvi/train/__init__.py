@@ -4,7 +4,7 @@ from dtp_scvi.train._augment import mix_rows
 from dtp_scvi.train._axes import Axes, principal_axes
 from dtp_scvi.train._baseline_fitted import FittedBaseline
 from dtp_scvi.train._baseline_sample import RESAMPLERS, check_resample
-from dtp_scvi.train._baseline_scores import LSC17_WEIGHTS
+from dtp_scvi.train._baseline_scores import LSC17_WEIGHTS, MEAN_SIGNATURES
 from dtp_scvi.train._baseline_study import study_rows
 from dtp_scvi.train._baselines import BASELINES, MORE_BASELINES, fit_baseline, usable_baselines
 from dtp_scvi.train._batches import Rows, SparseBatches
@@ -25,6 +25,7 @@ from dtp_scvi.train._run import Trainable, run_plan
 __all__ = [
     "BASELINES",
     "LSC17_WEIGHTS",
+    "MEAN_SIGNATURES",
     "MORE_BASELINES",
     "RESAMPLERS",
     "Axes",
