@@ -172,7 +172,9 @@ def main(arguments: list[str]) -> int:
     print(f"{adata.n_obs} patients, {counts[POSITIVE]} responders; {adata.n_vars} genes")
     parts = {
         "honest": honest(adata, paper=given.paper, grids=given.grids),
-        "leave one study out": honest(adata, paper=False, grids=given.grids, study_folds=True),
+        "leave one study out": honest(
+            adata, paper=given.paper, grids=given.grids, study_folds=True
+        ),
         "leaky": leaky(adata),
         "leaky, permuted": leaky(adata, seed=0),
     }
