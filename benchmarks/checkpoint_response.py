@@ -3,7 +3,7 @@
     python benchmarks/checkpoint_response.py --amu DIR --ici DIR [--paper] [--grids] [--json FILE]
 
 DIR of ``--amu`` holds ``four_columns_fixed.csv`` and ``amu_row_annotation.csv``; that of ``--ici`` the
-two studies as h5ad. ``--paper`` adds the published architecture, which takes an hour on two cores;
+two studies as h5ad. ``--paper`` adds the published architecture, which takes about half an hour on two cores;
 its attention weights are not dropped out here, which would take several. ``--grids`` adds the SVM and
 the forest with the published grids, searched on inner folds of the training patients.
 
