@@ -6,6 +6,7 @@ from dtp_scvi.pp._audit_table import confounded
 from dtp_scvi.pp._check_scale import check_scale
 from dtp_scvi.pp._close_composition import close_composition
 from dtp_scvi.pp._combat import Combat
+from dtp_scvi.pp._pair_controls import pair_controls
 from dtp_scvi.pp._pseudobulk import pseudobulk
 from dtp_scvi.pp._response_labels import response_labels
 from dtp_scvi.pp._scale_by import scale_by
@@ -17,6 +18,7 @@ __all__ = [
     "check_scale",
     "close_composition",
     "confounded",
+    "pair_controls",
     "pseudobulk",
     "response_labels",
     "scale_by",
