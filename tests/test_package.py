@@ -30,6 +30,7 @@ NOT_ADATA_FIRST = {
     "embedding_vs_network",  # takes a model or a table of gene vectors
     "gene_map",  # as well
     "cross_validate",  # takes the model class, then adata
+    "evaluate_perturbation",  # takes models or predictions, then adata
     "essentiality",  # takes the genes, then the screen
     "permutation_control",  # likewise
     "over_representation",  # takes a list of genes

@@ -44,7 +44,7 @@ PERTURBATION_BASELINES: Final = (
     DRUG_FREE_MLP,
     BILINEAR,
 )
-# Ridge does without, as a model of controls and time.
+# Without fingerprints these have nothing that tells one unseen drug from another.
 NEED_STRUCTURES: Final = (PERTURBATION_RIDGE, TANIMOTO_KNN, BILINEAR)
 
 

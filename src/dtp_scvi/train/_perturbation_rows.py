@@ -65,19 +65,6 @@ class PerturbationRows:
         """Number of rows."""
         return len(self.names)
 
-    def take(self, rows: NDArray[Any]) -> PerturbationRows:
-        """Return some of the rows."""
-        return PerturbationRows(
-            self.names[rows],
-            self.control[rows],
-            self.drug[rows],
-            self.cell[rows],
-            self.log_dose[rows],
-            self.time[rows],
-            None if self.bits is None else self.bits[rows],
-            None if self.delta is None else self.delta[rows],
-        )
-
     def target(self) -> NDArray[np.float32]:
         """Return the change, or say that it was not read."""
         if self.delta is None:
