@@ -92,7 +92,7 @@ def pair_controls(
     ``adata.obsm["dtp_control"]`` and ``adata.obsm["dtp_control_scoring"]`` (control rows get those of
     their plate); ``adata.obs["dtp_control_role"]`` (``treated``, ``input``, ``scoring``, ``both`` or
     ``unused``); ``adata.uns["dtp_controls"]`` with ``"plates"``, a table of the numbers of wells,
-    ``"n_without_scoring"`` and ``"params"``.
+    ``"n_without_scoring"``, ``"genes"`` and ``"params"``.
 
     Raises
     ------
@@ -103,7 +103,9 @@ def pair_controls(
 
     Notes
     -----
-    Which wells are drawn depends on the seed and on the names of rows, not on their order.
+    Which wells are drawn depends on the seed and on the names of rows, not on their order. Choose
+    genes first: AnnData cuts and reorders the matrix with ``adata[:, genes]``, not ``obsm``; what reads
+    the controls compares the names.
 
     Examples
     --------
@@ -207,6 +209,8 @@ def _write(adata: AnnData, paired: Pairing, params: dict[str, Any]) -> None:
     adata.obs[CONTROL_ROLE_KEY] = pd.Categorical(paired.role)
     adata.uns[CONTROLS_KEY] = {
         "plates": paired.plates,
+        # Columns of obsm do not follow when genes are cut or reordered; this tells.
+        "genes": adata.var_names.to_numpy(object),
         "n_without_scoring": int(np.isnan(paired.scoring[~paired.is_control, 0]).sum()),
         "params": params,
     }

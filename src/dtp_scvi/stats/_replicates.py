@@ -30,10 +30,11 @@ class ReplicateCeiling:
     full
         Of the mean of all replicates with that of as many others: ``half`` by Spearman and Brown.
     ceiling_single, ceiling_mean
-        What the noise-free profile would reach against a single replicate and against their mean:
-        square roots of ``pair`` and ``full``; 0 where these are negative.
-    groups, pairs
-        The conditions, and the mean correlation of pairs in each.
+        What the noise-free change would reach against a single replicate of ``second``, and against
+        the mean of its replicates: the root of the share of variance that is no noise.
+    groups, pairs, shares
+        The conditions, and in each the mean correlation of pairs and the share of the variance of
+        a single replicate that another one repeats (unbiased, so it may be negative).
     n_rows
         Replicates in all of them.
     """
@@ -45,6 +46,7 @@ class ReplicateCeiling:
     ceiling_mean: float
     groups: NDArray[np.object_]
     pairs: NDArray[np.float64]
+    shares: NDArray[np.float64]
     n_rows: int
 
 
@@ -73,7 +75,8 @@ def replicate_ceiling(
 
     Returns
     -------
-    The correlations; NaN where no condition has two rows.
+    The correlations; NaN where no condition has two rows. Ceilings are upper ones: a root of means
+    is not below the mean of roots.
 
     Raises
     ------
@@ -100,22 +103,25 @@ def replicate_ceiling(
     sizes = np.bincount(codes[codes >= 0], minlength=len(names))
     kept = np.flatnonzero(sizes > 1)
     rng = np.random.default_rng(seed)
-    pairs, halves, fulls = [], [], []
+    pairs, halves, fulls, shares, wholes = [], [], [], [], []
     for code in kept:
         rows = np.flatnonzero(codes == code)
-        pairs.append(_pairs(a[rows], b[rows]))
-        half = _halves(a[rows], b[rows], n_splits, rng)
+        pair, share = _pairs(a[rows], b[rows])
+        half, whole = _halves(a[rows], b[rows], n_splits, rng)
+        pairs.append(pair)
         halves.append(half)
         fulls.append(2 * half / (1 + half) if half > 0 else half)
-    pair, half, full = (float(np.mean(x)) if x else math.nan for x in (pairs, halves, fulls))
+        shares.append(share)
+        wholes.append(whole)
     return ReplicateCeiling(
-        pair=pair,
-        half=half,
-        full=full,
-        ceiling_single=_root(pair),
-        ceiling_mean=_root(full),
+        pair=_mean(pairs),
+        half=_mean(halves),
+        full=_mean(fulls),
+        ceiling_single=_root(_mean(shares)),
+        ceiling_mean=_root(_mean(wholes)),
         groups=np.asarray(names, object)[kept],
         pairs=np.asarray(pairs),
+        shares=np.asarray(shares),
         n_rows=int(sizes[kept].sum()),
     )
 
@@ -157,18 +163,34 @@ def _root(value: float) -> float:
     return value if math.isnan(value) else math.sqrt(max(value, 0.0))
 
 
-def _pairs(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
+
+
+def _pairs(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
+    """Correlation of different replicates, and their covariance as a share of the variance."""
     first, second = np.nonzero(~np.eye(len(a), dtype=bool))
-    return float(np.nan_to_num(profile_correlation(a[first], b[second])[0]).mean())
+    found = np.nan_to_num(profile_correlation(a[first], b[second])[0])
+    return float(found.mean()), _share(a[first], b[second], b)
 
 
 def _halves(
     a: NDArray[np.float64], b: NDArray[np.float64], n_splits: int, rng: np.random.Generator
-) -> float:
-    found = []
-    for _ in range(n_splits):
+) -> tuple[float, float]:
+    """The same of random halves, the covariance as a share of the variance of the whole mean."""
+    left, right = np.empty((2, n_splits, a.shape[1]))
+    for i in range(n_splits):
         order = rng.permutation(len(a))
-        left, right = order[: len(a) // 2], order[len(a) // 2 :]
-        means = a[left].mean(axis=0)[None], b[right].mean(axis=0)[None]
-        found.append(float(np.nan_to_num(profile_correlation(*means)[0])[0]))
-    return float(np.mean(found))
+        left[i] = a[order[: len(a) // 2]].mean(axis=0)
+        right[i] = b[order[len(a) // 2 :]].mean(axis=0)
+    found = np.nan_to_num(profile_correlation(left, right)[0])
+    return float(found.mean()), _share(left, right, b.mean(axis=0, keepdims=True))
+
+
+def _share(
+    left: NDArray[np.float64], right: NDArray[np.float64], whole: NDArray[np.float64]
+) -> float:
+    centred = (x - x.mean(axis=1, keepdims=True) for x in (left, right))
+    covariance = float(np.mean(next(centred) * next(centred)))
+    variance = float(whole.var(axis=1).mean())
+    return covariance / variance if variance else 0.0

@@ -155,13 +155,13 @@ def evaluate_perturbation(
     check_one_of(bootstrap, ("drug", "cell"), "bootstrap")
     check_positive_int(n_boot, "n_boot")
     families = FAMILIES if metrics is None else tuple(metrics)
-    for given, options, argument in (
+    for given, allowed, argument in (
         (families, FAMILIES, "metrics"),
         (controls, CONTROLS, "controls"),
         (ablations, ABLATIONS, "ablations"),
     ):
         for name in given:
-            check_one_of(name, options, argument)
+            check_one_of(name, allowed, argument)
     keys = perturbation_keys(adata, drug=drug_key, cell=cell_key, dose=dose_key, time=time_key)
     columns = {"drug_key": drug_key, "cell_key": cell_key, "dose_key": dose_key}
     fitted, notes = fitted_baselines(

@@ -228,7 +228,9 @@ def _retrieval(
 
 def ceiling_rows(part: Part, how: Resampling) -> Iterator[Row]:
     """Yield what replicates say of each other, where a condition has two."""
-    rows = np.flatnonzero(np.isfinite(part.scoring[:, 0]))
+    # By name, so that random halves do not depend on the order of rows.
+    rows = np.argsort(part.names, kind="stable")
+    rows = rows[np.isfinite(part.scoring[rows, 0])]
     y = part.truth[rows]
     own, other = y - part.control[rows], y - part.scoring[rows]
     codes = part.condition[rows]
@@ -237,12 +239,13 @@ def ceiling_rows(part: Part, how: Resampling) -> Iterator[Row]:
         return
     units = how.of_groups(part, rows, codes)
     kept = np.isin(np.unique(codes), found.groups.astype(codes.dtype))
-    pair = how.mean(found.pairs, None if units is None else units[kept])
+    units = None if units is None else units[kept]
+    pair, share = how.mean(found.pairs, units), how.mean(found.shares, units)
     n = len(found.groups)
     yield "replicate_pair", "condition", "independent", *pair, n, 0
     for name, value in (("replicate_half", found.half), ("replicate_full", found.full)):
         yield name, "condition", "independent", value, math.nan, math.nan, n, 0
-    single = [math.sqrt(max(x, 0.0)) if x == x else math.nan for x in pair]
+    single = [x if math.isnan(x) else math.sqrt(max(x, 0.0)) for x in share]
     yield "pearson_delta", "per_sample", "independent", single[0], single[1], single[2], n, 0
     if "cov_drug_dose" in part.groups:
         mean = found.ceiling_mean

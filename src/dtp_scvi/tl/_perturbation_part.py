@@ -38,8 +38,8 @@ class Part:
     ----------
     name
         Value of the split column.
-    rows
-        Positions in the AnnData.
+    rows, names
+        Positions in the AnnData, and names there.
     truth, control, scoring
         Treated profiles, input controls and scoring controls, shape (rows, genes); the last is
         NaN in rows that have none.
@@ -53,6 +53,7 @@ class Part:
 
     name: str
     rows: NDArray[np.intp]
+    names: NDArray[Any]
     truth: NDArray[np.float64]
     control: NDArray[np.float64]
     scoring: NDArray[np.float64]
@@ -154,6 +155,7 @@ def read_part(
     return Part(
         name,
         rows,
+        np.asarray(obs.index.astype(str)),
         dense(matrix, rows).astype(np.float64),
         control,
         scoring,

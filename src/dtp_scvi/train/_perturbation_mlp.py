@@ -30,7 +30,11 @@ def fit_drug_free_mlp(
     x, y = axes(train), train.target().astype(np.float64)
     mean, unit = y.mean(axis=0), float(y.std()) or 1.0
     network = MLPRegressor(
-        hidden_layer_sizes=_HIDDEN, alpha=1e-3, learning_rate_init=3e-3, batch_size=min(64, len(x)), random_state=seed
+        hidden_layer_sizes=_HIDDEN,
+        alpha=1e-3,
+        learning_rate_init=3e-3,
+        batch_size=min(64, len(x)),
+        random_state=seed,
     )
 
     def predictor(fitted: MLPRegressor) -> Predict:

@@ -79,7 +79,15 @@ def perturbation_keys(adata: AnnData, **given: str | None) -> PerturbationKeys:
             f"controls in adata.obsm[{CONTROL_KEY!r}]", "none", "Run dtp.pp.pair_controls first."
         )
         raise KeyError(msg)
-    recorded = adata.uns[CONTROLS_KEY]["params"]
+    record = adata.uns[CONTROLS_KEY]
+    if not np.array_equal(np.asarray(record["genes"], str), np.asarray(adata.var_names, str)):
+        msg = problem(
+            f"the genes that adata.obsm[{CONTROL_KEY!r}] was made for, in their order",
+            "others: `obsm` does not follow adata[:, genes]",
+            "Run dtp.pp.pair_controls again, with the same seed.",
+        )
+        raise ValueError(msg)
+    recorded = record["params"]
     found = {
         name: given.get(name) or recorded.get(key)
         for name, key in (
