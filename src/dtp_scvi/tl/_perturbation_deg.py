@@ -11,8 +11,7 @@ from anndata import AnnData
 from dtp_scvi import stats
 from dtp_scvi._constants import CONTROL_ROLE_KEY
 from dtp_scvi._labels import text_column
-from dtp_scvi.data import get_matrix
-from dtp_scvi.train import dense
+from dtp_scvi.pp._pair_controls_values import dense_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +35,7 @@ def marker_genes(
     are ordered by the mean score over cell lines. At most the 100 drugs with most rows.
     """
     cells, at = _scoring_wells(adata, keys)
-    values = dense(get_matrix(adata, keys.layer), at)
+    values = dense_rows(adata, keys.layer, at)
     sizes = pd.Series(part.drug).value_counts(sort=True)
     found: dict[str, NDArray[np.intp]] = {}
     for drug in sizes.index[:_MAX_DRUGS]:

@@ -11,8 +11,7 @@ import pandas as pd
 from dtp_scvi._constants import CONTROL_KEY, CONTROL_ROLE_KEY, CONTROL_SCORING_KEY
 from dtp_scvi._labels import text_column
 from dtp_scvi._validate import check_key, near_matches, problem, shorten
-from dtp_scvi.data import get_matrix
-from dtp_scvi.train import dense
+from dtp_scvi.pp._pair_controls_values import dense_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,10 +130,9 @@ def read_part(
     train = np.flatnonzero(treated & (part == "train"))
     obs = adata.obs.iloc[rows]
     drug, cell = text_column(obs, keys.drug, "drug_key"), _cells(adata, rows, keys)
-    matrix = get_matrix(adata, keys.layer)
     control = np.asarray(adata.obsm[CONTROL_KEY][rows], np.float64)
     scoring = np.asarray(adata.obsm[CONTROL_SCORING_KEY][rows], np.float64)
-    centres = _centres(adata, matrix, train, keys, cell, control, scoring)
+    centres = _centres(adata, train, keys, cell, control, scoring)
     columns = {"drug": drug, "cov": cell}
     for what, key in (("dose", keys.dose), ("time", keys.time)):
         columns[what] = (
@@ -156,7 +154,7 @@ def read_part(
         name,
         rows,
         np.asarray(obs.index.astype(str)),
-        dense(matrix, rows).astype(np.float64),
+        dense_rows(adata, keys.layer, rows).astype(np.float64),
         control,
         scoring,
         *centres,
@@ -179,7 +177,6 @@ def _codes(columns: list[NDArray[Any]]) -> NDArray[np.intp]:
 
 def _centres(
     adata: AnnData,
-    matrix: Any,
     train: NDArray[Any],
     keys: PerturbationKeys,
     cell: NDArray[Any],
@@ -197,7 +194,7 @@ def _centres(
     change, n = np.zeros(control.shape[1]), 0
     for name in dict.fromkeys(train_cell.tolist()):
         rows = train[train_cell == name]
-        mean = dense(matrix, rows).mean(axis=0, dtype=np.float64)
+        mean = dense_rows(adata, keys.layer, rows).mean(axis=0, dtype=np.float64)
         own = np.asarray(adata.obsm[CONTROL_KEY][rows], np.float64).mean(axis=0)
         change, n = change + len(rows) * (mean - own), n + len(rows)
         off_truth[cell == name] = off_predicted[cell == name] = mean

@@ -19,7 +19,6 @@ from dtp_scvi.train._perturbation_baselines import (
 from dtp_scvi.train._perturbation_rows import (
     PerturbationKeys,
     PerturbationRows,
-    dense,
     perturbation_keys,
     perturbation_rows,
 )
@@ -59,7 +58,6 @@ __all__ = [
     "Trainable",
     "check_resample",
     "choose_panel",
-    "dense",
     "fit_baseline",
     "fit_linear",
     "fit_perturbation_baseline",

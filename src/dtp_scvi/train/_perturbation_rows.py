@@ -11,7 +11,7 @@ import pandas as pd
 from dtp_scvi._constants import CONTROL_KEY, CONTROLS_KEY, DRUGS_KEY
 from dtp_scvi._labels import text_column
 from dtp_scvi._validate import check_key, problem, shorten
-from dtp_scvi.data import get_matrix, iter_blocks
+from dtp_scvi.pp._pair_controls_values import dense_rows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -138,7 +138,7 @@ def perturbation_rows(
     time = one * 0 if keys.time is None else np.log2(_numbers(obs, keys.time, "time", is_drug) + 1)
     delta = None
     if values:
-        delta = dense(get_matrix(adata, keys.layer), rows) - control
+        delta = dense_rows(adata, keys.layer, rows) - control
     return PerturbationRows(
         np.asarray(obs.index.astype(str)),
         control,
@@ -149,13 +149,6 @@ def perturbation_rows(
         _bits(adata, drug),
         delta,
     )
-
-
-def dense(matrix: Any, rows: NDArray[Any]) -> NDArray[np.float32]:
-    """Read rows of a matrix in any storage as dense float32."""
-    parts = [block.matrix.toarray() for block in iter_blocks(matrix, indices=rows)]
-    found = np.concatenate(parts) if parts else np.empty((0, matrix.shape[1]))
-    return found.astype(np.float32, copy=False)
 
 
 def _numbers(
