@@ -202,6 +202,20 @@ def test_sparse_counts_are_logged_alike():
     np.testing.assert_allclose(wells.obsm["dtp_control"], expected.obsm["dtp_control"], rtol=1e-6)
 
 
+def test_log2_without_a_pseudocount_is_a_logarithm():
+    """Such values go below zero; they are taken as they are."""
+    wells = make_wells(n_genes=200)
+    gene = np.random.default_rng(0).normal(8, 3, 200)
+    wells.X = (wells.X - 8 + gene).astype(np.float32)
+    assert wells.X.min() < -1
+    pp.pair_controls(wells, **KEYS)
+    inputs = (wells.obs["dtp_control_role"] == "input") & (wells.obs["plate"] == "p1")
+    mean = wells.X[inputs.to_numpy()].mean(axis=0)
+    np.testing.assert_allclose(wells.obsm["dtp_control"][0], mean, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="as log=True takes their logarithm"):
+        pp.pair_controls(wells, **KEYS, log=True)
+
+
 def test_logarithms_are_not_logged_again():
     with pytest.raises(ValueError, match="as log=True takes their logarithm"):
         pp.pair_controls(make_wells(), **KEYS, log=True)

@@ -239,7 +239,9 @@ def test_markers_across_cell_lines():
             change = rng.normal(size=N_GENES).astype(np.float32)
             clean[rows] += change
             wells.X[rows] += change
-    wells.layers["clean"] = clean
+    # Values below zero, as corrected log2 intensities have.
+    wells.layers["clean"], wells.X = clean - 8, wells.X - 8
+    pp.pair_controls(wells, **KEYS, how="well")
     table = evaluate_perturbation(
         {"truth": "clean"},
         wells,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from dtp_scvi._constants import SIMULATION_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_key, problem
 from dtp_scvi.pl._perturbation_change import (
@@ -26,7 +27,6 @@ from dtp_scvi.pl._style import (
     PURPLE,
     SMALL,
     VERMILLION,
-    caution,
     dress,
     new_axes,
 )
@@ -117,10 +117,18 @@ def dose_time(
             handles.append(Line2D([], [], color=DARK, linewidth=1.2, linestyle=style, label=label))
     ax.set_xscale("log")
     dress(ax, "Dose (µM)", f"Change of {gene}")
-    ax.set_title(drug, loc="left", fontsize=SMALL, color=DARK)
+    words = [drug, *(["simulated data"] if SIMULATION_KEY in adata.uns else [])]
+    ax.set_title(" · ".join(words), loc="left", fontsize=SMALL, color=DARK)
     if handles:
-        ax.legend(handles=handles, fontsize=7, frameon=False, ncols=2, borderaxespad=0.2)
-    caution(ax, {}, adata)
+        ax.legend(
+            handles=handles,
+            loc="lower right",
+            bbox_to_anchor=(1, 1.0),
+            ncols=2,
+            fontsize=7,
+            frameon=False,
+            borderaxespad=0.2,
+        )
     return ax
 
 

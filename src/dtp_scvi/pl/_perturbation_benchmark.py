@@ -33,7 +33,23 @@ _COLUMNS: Final = (
     "high",
 )
 _COLORS: Final = {"model": VERMILLION, "ablation": "#E9B18B", "baseline": BLUE}
-_SHARED: Final = {"model": "#EFC3A4", "ablation": "#F5DDCB", "baseline": SKY}
+# By controls whose noise truth and prediction share, paler: of scoring, then of the input.
+_SHARED: Final = {
+    "scoring": {"model": "#E08B4C", "ablation": "#F0CDB4", "baseline": SKY},
+    "own": {"model": "#EFC3A4", "ablation": "#F5DDCB", "baseline": "#B3DAF2"},
+}
+_NAMES: Final = {
+    "mean_delta": "Mean change",
+    "cell_mean_delta": "Mean change of the cell line",
+    "drug_mean_delta": "Mean change of the drug",
+    "cell_control_mean": "Mean of the cell line's controls",
+    "tanimoto_knn": "Tanimoto kNN",
+    "drug_free_mlp": "Drug-free MLP",
+    "additive": "Cell line + drug",
+    "cov_drug": "cell line and drug",
+    "cov_drug_dose": "cell line, drug and dose",
+    "drug_dose": "drug and dose",
+}
 _WORDS: Final = {
     "pearson_delta": "Correlation of changes",
     "spearman_delta": "Rank correlation of changes",
@@ -124,22 +140,22 @@ def perturbation_benchmark(
     height = 0.8 / len(controls)
     for i, control in enumerate(controls):
         here = rows[rows["control"] == control].set_index("model").reindex(order)
-        colors = _SHARED if control in ("own", "scoring") else _COLORS
+        colors = _SHARED.get(control, _COLORS)
         place = np.arange(len(order)) + (i - (len(controls) - 1) / 2) * height
         ax.barh(place, here["value"], height * 0.92, color=[colors[k] for k in here["kind"]])
         ax.hlines(place, here["low"], here["high"], color=DARK, linewidth=0.9)
     handles = _lines(ax, metric, ceiling)
     handles += [
         Patch(
-            color=(_SHARED if c in ("own", "scoring") else _COLORS)["baseline"],
+            color=_SHARED.get(c, _COLORS)["baseline"],
             label=f"{display(c)} controls",
         )
         for c in controls
         if len(controls) > 1
     ]
-    ax.set_yticks(range(len(order)), labels=[display(name) for name in order])
+    ax.set_yticks(range(len(order)), labels=[_word(name) for name in order])
     ax.set_ylim(len(order) - 0.4, -0.6)
-    dress(ax, f"{_WORDS.get(metric, display(metric))} ({display(grouping).lower()})", "")
+    dress(ax, f"{_WORDS.get(metric, display(metric))} ({_word(grouping).lower()})", "")
     ax.tick_params(axis="y", length=0)
     if handles:
         ax.legend(
@@ -153,6 +169,10 @@ def perturbation_benchmark(
         )
     caution(ax, params, None)
     return ax
+
+
+def _word(name: str) -> str:
+    return _NAMES.get(name) or display(name)
 
 
 def _pick(

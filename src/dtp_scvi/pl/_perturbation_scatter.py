@@ -102,8 +102,14 @@ def perturbation_scatter(
 
 def _name_extremes(ax: Axes, x: np.ndarray, y: np.ndarray, genes: list[str]) -> None:
     order = np.argsort(x)
-    middle = (x.min() + x.max()) / 2
-    for i in {*order[:_LABELS].tolist(), *order[-_LABELS:].tolist()}:
+    middle, reach = (x.min() + x.max()) / 2, 0.05 * max(float(np.ptp(y)), 1e-12)
+    named: list[int] = []
+    for i in (*order[:_LABELS].tolist(), *order[::-1][:_LABELS].tolist()):
+        # A name on another one is worth less than none.
+        near = any(abs(y[i] - y[j]) < reach and (x[i] > middle) == (x[j] > middle) for j in named)
+        if near or i in named:
+            continue
+        named.append(i)
         left = x[i] > middle
         ax.annotate(
             genes[i],

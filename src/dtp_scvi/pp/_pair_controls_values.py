@@ -43,7 +43,7 @@ def refuse_scale(adata: AnnData, layer: str | None) -> None:
     matrix = get_matrix(adata, layer)
     report = detect_scale(matrix)
     check_matrix(matrix, name=where(layer), negative=True)
-    linear = report.scale in LINEARISE and scale_kind(report.scale) == "linear"
+    linear = _is_linear(report.scale)
     if report.confident and (linear or report.scale is Scale.DOUBLE_LOG):
         todo = "Pass log=True to take log1p(10,000 x / total), or name the layer with logarithms."
         if not linear:
@@ -60,8 +60,7 @@ def log_layer(adata: AnnData, layer: str | None) -> str:
     values = read_dense_or_sparse(adata, layer)
     check_matrix(values, name=where(layer), negative=True)
     report = detect_scale(values)
-    linear = report.scale in LINEARISE and scale_kind(report.scale) == "linear"
-    if not (linear and report.confident):
+    if not (_is_linear(report.scale) and report.confident):
         msg = problem(
             f"counts in {where(layer)}, as log=True takes their logarithm",
             report.sentence().rstrip("."),
@@ -78,3 +77,8 @@ def log_layer(adata: AnnData, layer: str | None) -> str:
     logs = sp.csr_matrix(logs).log1p() if sp.issparse(logs) else np.log1p(logs)
     adata.layers[LOG_LAYER] = logs.astype(np.float32)
     return LOG_LAYER
+
+
+def _is_linear(scale: Scale) -> bool:
+    # Rows of log2 without a pseudocount are called linear because iter_blocks undoes the logarithm.
+    return scale in LINEARISE and scale_kind(scale) == "linear" and scale is not Scale.LOG2

@@ -34,6 +34,8 @@ def marker_genes(
     scanpy's default test (t) of the drug against the scoring controls within each cell line; genes
     are ordered by the mean score over cell lines. At most the 100 drugs with most rows.
     """
+    if len(set(part.cell.tolist())) < _FEWEST_CELLS:
+        return {}
     cells, at = _scoring_wells(adata, keys)
     values = dense_rows(adata, keys.layer, at)
     sizes = pd.Series(part.drug).value_counts(sort=True)
@@ -89,7 +91,9 @@ def _scores(treated: NDArray[np.float32], control: NDArray[np.float32]) -> NDArr
         index=[f"{i}" for i in range(len(treated) + len(control))],
     )
     pair = AnnData(np.vstack([treated, control]), obs, pd.DataFrame(index=names))
-    sc.tl.rank_genes_groups(pair, "group", groups=["drug"], reference="control")
+    # Its fold changes, which are not used, take logarithms of what may lie below zero.
+    with np.errstate(all="ignore"):
+        sc.tl.rank_genes_groups(pair, "group", groups=["drug"], reference="control")
     ranked = pair.uns["rank_genes_groups"]
     order = ranked["names"]["drug"].astype(np.intp)
     scores = np.zeros(len(names))
