@@ -113,7 +113,8 @@ def dose_time(
         if time_key is not None:
             handles.append(Line2D([], [], color=color, linewidth=1.4, label=f"{value:g} h"))
     if guess is not None:
-        for style, label in (("-", "Observed"), ("--", "Predicted")):
+        styles: tuple[tuple[Any, str], ...] = (("-", "Observed"), ("--", "Predicted"))
+        for style, label in styles:
             handles.append(Line2D([], [], color=DARK, linewidth=1.2, linestyle=style, label=label))
     ax.set_xscale("log")
     dress(ax, "Dose (µM)", f"Change of {gene}")

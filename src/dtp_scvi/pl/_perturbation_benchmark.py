@@ -76,7 +76,7 @@ def perturbation_benchmark(
     ax: Axes | None = None,
 ) -> Axes:
     """
-    Draw one metric of models and baselines as bars, with intervals and the replicate ceiling.
+    Draw one metric of models and baselines, with intervals and the replicate ceiling.
 
     Parameters
     ----------
@@ -208,10 +208,11 @@ def _one(table: pd.DataFrame, column: str, value: str | None) -> str:
 def _lines(ax: Axes, metric: str, ceiling: float | None) -> list[Any]:
     handles: list[Any] = []
     ax.axvline(0.0, color=GREY, linewidth=0.8)
-    for value, label, style in (
+    lines: tuple[tuple[float | None, str, Any], ...] = (
         (ceiling, "Replicate ceiling", "--"),
         (_CHANCE.get(metric), "Chance", ":"),
-    ):
+    )
+    for value, label, style in lines:
         if value is not None:
             ax.axvline(value, color=DARK, linewidth=1.1, linestyle=style)
             handles.append(

@@ -128,7 +128,7 @@ def replicate_ceiling(
 
 def control_artefact(control_sd: float, treated_sd: float, effect_sd: float) -> float:
     """
-    What predicting the mean of the controls earns where truth and prediction share one control.
+    What predicting the mean of the controls earns where both sides share one control.
 
     ``s_c / sqrt(s_c² + s_y² + s_d²)``: the expected correlation of changes of a predictor that knows
     nothing of the drug, with the noise of a control well, of a treated well, and the spread of true

@@ -25,7 +25,7 @@ def retrieval_rank(
     among: Literal["truth", "predicted"] = "truth",
 ) -> NDArray[np.float64]:
     """
-    Rank of each perturbation's own profile by distance: 0 is nearest, 0.5 chance, 1 farthest.
+    Rank of each perturbation's own profile by distance: 0 nearest, 0.5 chance, 1 farthest.
 
     Parameters
     ----------

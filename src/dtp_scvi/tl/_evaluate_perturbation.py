@@ -72,8 +72,8 @@ def evaluate_perturbation(
     Parameters
     ----------
     models
-        A fitted model with ``predict(adata, return_delta=True)``, predictions, or a mapping of names
-        to these. Predictions name their rows: a DataFrame of rows x genes, an AnnData, a mapping
+        A fitted model with ``predict(adata, return_delta=True)``, which returns changes against
+        ``obsm["dtp_control"]``; predictions; or a mapping of names to these. Predictions name their rows: a DataFrame of rows x genes, an AnnData, a mapping
         of row names to profiles, or a key of ``adata.layers`` or ``adata.obsm``. An empty mapping
         evaluates the baselines alone.
     adata
