@@ -31,6 +31,7 @@ NOT_ADATA_FIRST = {
     "gene_map",  # as well
     "attribution_stability",  # takes the model class, then adata
     "cross_validate",  # takes the model class, then adata
+    "evaluate_perturbation",  # takes models or predictions, then adata
     "essentiality",  # takes the genes, then the screen
     "permutation_control",  # likewise
     "over_representation",  # takes a list of genes

@@ -17,7 +17,7 @@ def test_logarithms_pass():
 @pytest.mark.parametrize(
     ("values", "match"),
     [
-        (RNG.poisson(2.0, (60, 120)).astype(float), "log2 values in adata.X; found counts"),
+        (RNG.poisson(2.0, (60, 120)).astype(float), "logarithms in adata.X; found counts"),
         (np.exp2(LOGS), r"values up to 2\.34e\+04\. Normalise"),
         (LOGS - LOGS.mean(axis=0), r"z-scores.*level-3"),
         (np.where(LOGS > 14, np.nan, LOGS), "NaN values"),

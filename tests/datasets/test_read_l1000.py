@@ -193,7 +193,7 @@ def test_bad_tables(level3, change, arguments, error, match):
 def test_bad_files(tmp_path, values):
     table = wells()
     counts = RNG.poisson(3.0, values.shape)
-    with pytest.raises(ValueError, match=r"log2 values in counts\.gctx; found counts"):
+    with pytest.raises(ValueError, match=r"logarithms in counts\.gctx; found counts"):
         read_l1000(write(tmp_path / "counts.gctx", counts), table, compounds=COMPOUNDS)
     scaled = values - values.mean(axis=0)
     with pytest.raises(ValueError, match="level-4 or level-5"):

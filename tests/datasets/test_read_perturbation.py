@@ -91,7 +91,7 @@ def test_bad_prnet_files(prnet, tmp_path):
     with pytest.raises(ValueError, match="`columns` to be one of"):
         read_prnet(prnet, columns={"drugs": "condition"})
     prnet.X = np.random.default_rng(0).poisson(3.0, prnet.shape).astype(np.float32)
-    with pytest.raises(ValueError, match=r"log2 values in adata\.X; found counts"):
+    with pytest.raises(ValueError, match=r"logarithms in adata\.X; found counts"):
         read_prnet(prnet)
     (tmp_path / "x.h5ad").write_text("no")
     with pytest.raises(ValueError, match=r"x\.h5ad to be an \.h5ad file"):
@@ -195,7 +195,7 @@ def test_transigen_with_smiles_in_the_file(tmp_path):
             {"x2": np.random.default_rng(0).poisson(3, (20, 40))},
             {},
             ValueError,
-            "log2 values in x2; found counts",
+            "logarithms in x2; found counts",
         ),
     ],
 )

@@ -5,6 +5,7 @@ from dtp_scvi.data._alignment import GeneAlignment
 from dtp_scvi.data._blocks import N_READERS, Block, iter_blocks
 from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._check_object import check_object
+from dtp_scvi.data._dense_rows import dense_rows
 from dtp_scvi.data._disjoint import SharedRows, check_disjoint
 from dtp_scvi.data._draw import draw_rows
 from dtp_scvi.data._drug_table import DrugTable, get_drug_table
@@ -53,6 +54,7 @@ __all__ = [
     "check_same_options",
     "coexpression_programs",
     "damaged_symbols",
+    "dense_rows",
     "detect_scale",
     "draw_rows",
     "embedding_matrix",

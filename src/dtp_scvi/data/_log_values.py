@@ -12,9 +12,12 @@ from dtp_scvi.data._scale_rules import describe
 
 # Intensities of L1000 end at 15; counts and TPM go far beyond.
 _HIGHEST_LOG: Final = 30.0
+_TODO: Final = "Normalise and take the logarithm first, or name a layer that holds logarithms."
 
 
-def check_log_values(matrix: Any, *, name: str = "adata.X", seed: int | None = 0) -> None:
+def check_log_values(
+    matrix: Any, *, name: str = "adata.X", todo: str = _TODO, seed: int | None = 0
+) -> None:
     """
     Raise unless a matrix holds logarithms of expression, as far as can be told.
 
@@ -24,13 +27,16 @@ def check_log_values(matrix: Any, *, name: str = "adata.X", seed: int | None = 0
         Samples x genes in any storage.
     name
         What to call the matrix in messages.
+    todo
+        What the message says to do about linear values.
     seed
         Seed of the choice of rows that are looked at.
 
     Raises
     ------
     ValueError
-        Missing or infinite values; counts or other linear values; z-scores.
+        Missing or infinite values; counts or other linear values; logarithms of
+        logarithms; z-scores.
 
     Examples
     --------
@@ -46,15 +52,20 @@ def check_log_values(matrix: Any, *, name: str = "adata.X", seed: int | None = 0
     if largest > _HIGHEST_LOG or (linear and report.confident):
         what = f"{describe(report.scale)}, " if linear else ""
         msg = problem(
-            f"log2 values in {name}",
+            f"logarithms in {name}",
             f"{what}values up to {largest:,.4g}",
-            "Normalise and take the logarithm first, or name a layer that holds logarithms.",
+            todo,
         )
         raise ValueError(msg)
     if report.scale is Scale.ZSCORE and report.confident:
         msg = problem(
-            f"log2 values in {name}",
+            f"logarithms in {name}",
             f"{describe(report.scale)} ({report.reason})",
             "Pass level-3 intensities, not level-4 or level-5 z-scores.",
+        )
+        raise ValueError(msg)
+    if report.scale is Scale.DOUBLE_LOG and report.confident:
+        msg = problem(
+            f"logarithms in {name}", report.sentence().rstrip("."), "Take the logarithm once."
         )
         raise ValueError(msg)

@@ -9,6 +9,7 @@ from dtp_scvi.pp._close_composition import close_composition
 from dtp_scvi.pp._combat import Combat
 from dtp_scvi.pp._embed_drug_text import embed_drug_text
 from dtp_scvi.pp._encode_drugs import encode_drugs
+from dtp_scvi.pp._pair_controls import pair_controls
 from dtp_scvi.pp._pseudobulk import pseudobulk
 from dtp_scvi.pp._rank_tokens import rank_tokens
 from dtp_scvi.pp._record_embedding import record_embedding
@@ -27,6 +28,7 @@ __all__ = [
     "confounded",
     "embed_drug_text",
     "encode_drugs",
+    "pair_controls",
     "pseudobulk",
     "rank_tokens",
     "record_embedding",

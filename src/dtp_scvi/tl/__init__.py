@@ -8,6 +8,7 @@ from dtp_scvi.tl._embed import embed
 from dtp_scvi.tl._embedding_network import embedding_vs_network
 from dtp_scvi.tl._enrichment import enrichment
 from dtp_scvi.tl._essentiality import essentiality
+from dtp_scvi.tl._evaluate_perturbation import evaluate_perturbation
 from dtp_scvi.tl._gene_map import gene_map
 from dtp_scvi.tl._gene_survival import gene_survival
 from dtp_scvi.tl._over_representation import over_representation
@@ -31,6 +32,7 @@ __all__ = [
     "embedding_vs_network",
     "enrichment",
     "essentiality",
+    "evaluate_perturbation",
     "gene_map",
     "gene_survival",
     "over_representation",

@@ -11,6 +11,17 @@ from dtp_scvi.train._batches import Rows, SparseBatches
 from dtp_scvi.train._imitate import LinearStart, ridge_start
 from dtp_scvi.train._linear import Folds, LinearFit, fit_linear
 from dtp_scvi.train._panel import Panel, choose_panel, gene_attributions, panel_table
+from dtp_scvi.train._perturbation_baselines import (
+    NEED_STRUCTURES,
+    PERTURBATION_BASELINES,
+    fit_perturbation_baseline,
+)
+from dtp_scvi.train._perturbation_rows import (
+    PerturbationKeys,
+    PerturbationRows,
+    perturbation_keys,
+    perturbation_rows,
+)
 from dtp_scvi.train._plan import DistillPlan, PanelPlan, ResidualPlan
 from dtp_scvi.train._prepare import (
     InnerFolds,
@@ -27,6 +38,8 @@ __all__ = [
     "LSC17_WEIGHTS",
     "MEAN_SIGNATURES",
     "MORE_BASELINES",
+    "NEED_STRUCTURES",
+    "PERTURBATION_BASELINES",
     "RESAMPLERS",
     "Axes",
     "DistillPlan",
@@ -37,6 +50,8 @@ __all__ = [
     "LinearStart",
     "Panel",
     "PanelPlan",
+    "PerturbationKeys",
+    "PerturbationRows",
     "ResidualPlan",
     "Rows",
     "SparseBatches",
@@ -46,11 +61,14 @@ __all__ = [
     "choose_panel",
     "fit_baseline",
     "fit_linear",
+    "fit_perturbation_baseline",
     "gene_attributions",
     "inner_folds",
     "log_rows",
     "mix_rows",
     "panel_table",
+    "perturbation_keys",
+    "perturbation_rows",
     "principal_axes",
     "read_rows",
     "ridge_start",
