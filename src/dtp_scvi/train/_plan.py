@@ -43,6 +43,22 @@ class KeepBestPlan(pl.LightningModule):
         self._outputs: list[Any] = []
         self._train_loss: list[Tensor] = []
 
+    @property
+    def network(self) -> nn.Module:
+        """What is switched between training and evaluation."""
+        return self._trained[0]
+
+    def on_validation_model_eval(self) -> None:
+        """Leave dropout out of held-out losses, and held-out rows out of batch statistics.
+
+        Lightning switches its own submodules only, and the network is none.
+        """
+        self.network.eval()
+
+    def on_validation_model_train(self) -> None:
+        """Go on with training."""
+        self.network.train()
+
     def groups(self) -> list[dict[str, Any]]:
         """Parameter groups of the optimiser; ``lr`` of each is its peak."""
         return [{"params": list(self._trained[0].parameters()), "lr": self.lr}]
@@ -106,6 +122,11 @@ class ResidualPlan(KeepBestPlan):
         self._module = [module]
         self.member, self.token_lr = member, token_lr
         self.best_scale = 0.0
+
+    @property
+    def network(self) -> nn.Module:
+        """The whole network, which hides genes while it is trained."""
+        return self._module[0]
 
     def groups(self) -> list[dict[str, Any]]:
         """Token projections start at principal components and move at a fraction of the rate."""
