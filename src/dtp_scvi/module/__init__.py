@@ -3,6 +3,7 @@
 from dtp_scvi.module._amu import NETWORKS, AMUModule, GeneAttention, Network, PanelCNN
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
 from dtp_scvi.module._dense import dense_rows
+from dtp_scvi.module._dist_vae import DistVAEModule
 from dtp_scvi.module._logits import class_scores, one_against_rest
 from dtp_scvi.module._program import ProgramModule, ResidualNet
 from dtp_scvi.module._res_vae import DenseBatch, ResVAEModule, gaussian_kl
@@ -30,6 +31,7 @@ __all__ = [
     "AMUModule",
     "Activation",
     "DenseBatch",
+    "DistVAEModule",
     "GeneAttention",
     "Loss",
     "Network",
