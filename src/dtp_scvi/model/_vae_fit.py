@@ -10,8 +10,8 @@ import torch
 
 from dtp_scvi._validate import check_one_of, check_positive_int, check_range
 from dtp_scvi.model._plain import plain
-from dtp_scvi.module import SCHEDULES, Schedule
-from dtp_scvi.train import DenseBatches, VAEPlan, run_plan
+from dtp_scvi.module import SCHEDULES, DistVAEModule, Schedule
+from dtp_scvi.train import DenseBatches, VAEPlan, latent_start, run_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +109,9 @@ def fit_vae(
     module.mean.copy_(torch.from_numpy(mean))
     if options.start_at_mean and variance > 0:
         module.start_at(module.mean, variance**0.5)
+        if isinstance(module, DistVAEModule) and module.takes_start:
+            weight, bias = latent_start(data, fit_rows, options.seed)
+            module.start_linear(torch.from_numpy(weight), torch.from_numpy(bias))
     batches = DenseBatches(
         data, fit_rows, watched, batch_size=options.batch_size, seed=options.seed
     )

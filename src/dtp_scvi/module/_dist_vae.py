@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrize import is_parametrized
 
 from dtp_scvi.module._res_vae import ResVAEModule
 
@@ -43,6 +46,36 @@ class DistVAEModule(ResVAEModule):
         super().__init__(n_inputs, **architecture)
         self.cosine_weight, self.latent_mse_weight = cosine_weight, latent_mse_weight
         self.sampled = sampled
+
+    @property
+    def takes_start(self) -> bool:
+        """Whether the posterior mean can begin as a linear function of the inputs."""
+        widths = [block.norm.num_features for block in self.encoder]
+        if not widths or min(widths) < self.n_latent or is_parametrized(self.mu):
+            return False
+        return isinstance(self.encoder[0].shortcut, nn.Linear)
+
+    @torch.no_grad()
+    def start_linear(self, weight: Tensor, bias: Tensor) -> None:
+        """Let the posterior mean begin at ``weight @ x + bias``, carried by the shortcuts.
+
+        Parameters
+        ----------
+        weight
+            (n_latent, n_inputs).
+        bias
+            (n_latent,).
+        """
+        carried = self.n_latent
+        for i, block in enumerate(self.encoder):
+            # What would be added on the way begins at zero.
+            block.norm.weight[:carried] = 0
+            if isinstance(block.shortcut, nn.Linear):
+                start = weight if i == 0 else torch.eye(carried, block.shortcut.in_features)
+                block.shortcut.weight[:carried] = start
+                block.shortcut.bias[:carried] = bias if i == 0 else 0
+        self.mu.weight.copy_(torch.eye(carried, self.mu.in_features))
+        self.mu.bias.zero_()
 
     def terms(
         self,
