@@ -5,7 +5,6 @@ from dtp_scvi.data._alignment import GeneAlignment
 from dtp_scvi.data._blocks import N_READERS, Block, iter_blocks
 from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._check_object import check_object
-from dtp_scvi.data._dense_rows import dense_rows
 from dtp_scvi.data._disjoint import SharedRows, check_disjoint
 from dtp_scvi.data._draw import draw_rows
 from dtp_scvi.data._drug_table import DrugTable, get_drug_table
@@ -23,8 +22,16 @@ from dtp_scvi.data._parts import check_parts, split_rows
 from dtp_scvi.data._positive_numbers import positive_numbers
 from dtp_scvi.data._programs import coexpression_programs
 from dtp_scvi.data._row_hashes import canonical, canonical_hashes, row_hashes
+from dtp_scvi.data._rows_as_array import rows_as_array
 from dtp_scvi.data._scale import ScaleReport, detect_scale, resolve_scale
-from dtp_scvi.data._scale_kinds import LINEARISE, Scale, linearise, linearise_block, scale_kind
+from dtp_scvi.data._scale_kinds import (
+    LINEARISE,
+    SIGNED,
+    Scale,
+    linearise,
+    linearise_block,
+    scale_kind,
+)
 from dtp_scvi.data._splits import feasible_folds, group_folds, leave_one_group_out
 from dtp_scvi.data._symbols import SymbolResolver
 
@@ -32,6 +39,7 @@ __all__ = [
     "GENE_HEADERS",
     "LINEARISE",
     "N_READERS",
+    "SIGNED",
     "Block",
     "DrugTable",
     "Embedding",
@@ -54,7 +62,6 @@ __all__ = [
     "check_same_options",
     "coexpression_programs",
     "damaged_symbols",
-    "dense_rows",
     "detect_scale",
     "draw_rows",
     "embedding_matrix",
@@ -76,6 +83,7 @@ __all__ = [
     "read_network",
     "resolve_scale",
     "row_hashes",
+    "rows_as_array",
     "scale_kind",
     "split_rows",
 ]

@@ -2,31 +2,57 @@
 
 from dtp_scvi.module._amu import NETWORKS, AMUModule, GeneAttention, Network, PanelCNN
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
+from dtp_scvi.module._dense import dense_rows
+from dtp_scvi.module._dist_vae import DistVAEModule
 from dtp_scvi.module._geneformer import GeneformerEncoder, load_geneformer
 from dtp_scvi.module._logits import class_scores, one_against_rest
 from dtp_scvi.module._program import ProgramModule, ResidualNet
+from dtp_scvi.module._res_vae import DenseBatch, ResVAEModule, gaussian_kl
 from dtp_scvi.module._response import LOSSES, Loss, ResponseModule
 from dtp_scvi.module._scfoundation import load_scfoundation
 from dtp_scvi.module._student import StudentModule
 from dtp_scvi.module._transformer import TransformerModule
+from dtp_scvi.module._vae_presets import (
+    ACTIVATIONS,
+    PRESETS,
+    SCHEDULES,
+    SPECTRAL_NORMS,
+    Activation,
+    Preset,
+    Schedule,
+    SpectralNorm,
+)
 
 __all__ = [
+    "ACTIVATIONS",
     "LOSSES",
     "NETWORKS",
+    "PRESETS",
+    "SCHEDULES",
+    "SPECTRAL_NORMS",
     "AMUModule",
+    "Activation",
+    "DenseBatch",
+    "DistVAEModule",
     "GeneAttention",
     "GeneformerEncoder",
     "Loss",
     "Network",
     "PanelCNN",
+    "Preset",
     "ProgramModule",
+    "ResVAEModule",
     "ResidualNet",
     "ResponseModule",
+    "Schedule",
     "SparseBatch",
+    "SpectralNorm",
     "StudentModule",
     "TrainingBatch",
     "TransformerModule",
     "class_scores",
+    "dense_rows",
+    "gaussian_kl",
     "load_geneformer",
     "load_scfoundation",
     "one_against_rest",

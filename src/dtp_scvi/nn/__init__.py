@@ -2,6 +2,7 @@
 
 from dtp_scvi.nn._attention import ClsEncoder, TransformerBlock
 from dtp_scvi.nn._normalize import linear_values, log_normalize
+from dtp_scvi.nn._residual_block import ResidualBlock, Swish, linear_layer
 from dtp_scvi.nn._scfoundation import N_DEPTH_TOKENS, Pool, ScFoundationEncoder
 from dtp_scvi.nn._tokens import ProgramTokens, SparseBagSum, bag_offsets
 
@@ -10,10 +11,13 @@ __all__ = [
     "ClsEncoder",
     "Pool",
     "ProgramTokens",
+    "ResidualBlock",
     "ScFoundationEncoder",
     "SparseBagSum",
+    "Swish",
     "TransformerBlock",
     "bag_offsets",
+    "linear_layer",
     "linear_values",
     "log_normalize",
 ]

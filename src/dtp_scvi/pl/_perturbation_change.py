@@ -15,7 +15,7 @@ from dtp_scvi._constants import (
 )
 from dtp_scvi._labels import text_column
 from dtp_scvi._validate import near_matches, problem, shorten
-from dtp_scvi.data import dense_rows
+from dtp_scvi.data import rows_as_array
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -58,7 +58,7 @@ def rows_of(adata: AnnData, drug: np.ndarray, names: list[str] | None) -> np.nda
 def observed_change(adata: AnnData, rows: np.ndarray) -> np.ndarray:
     """Change of these rows against controls that no model has seen."""
     layer = adata.uns[CONTROLS_KEY]["params"].get("layer")
-    return dense_rows(adata, layer, rows) - np.asarray(adata.obsm[CONTROL_SCORING_KEY])[rows]
+    return rows_as_array(adata, layer, rows) - np.asarray(adata.obsm[CONTROL_SCORING_KEY])[rows]
 
 
 def predicted_change(adata: AnnData, rows: np.ndarray, predicted: Any) -> np.ndarray:

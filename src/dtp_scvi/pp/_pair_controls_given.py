@@ -10,7 +10,7 @@ import pandas as pd
 from dtp_scvi._labels import text_column
 from dtp_scvi._logging import warn
 from dtp_scvi._validate import check_key, problem, shorten
-from dtp_scvi.data import check_matrix, dense_rows, row_hashes
+from dtp_scvi.data import check_matrix, row_hashes, rows_as_array
 from dtp_scvi.pp._pair_controls_wells import Layout, Pairing
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def from_index(adata: AnnData, key: str, layout: Layout, layer: str | None) -> P
         raise ValueError(msg)
     # A control row without a control of its own is its own.
     at = np.where(at < 0, np.arange(len(at)), at)
-    control = dense_rows(adata, layer, at)
+    control = rows_as_array(adata, layer, at)
     used = np.unique(at[~is_control])
     return _others(adata, layout, layer, control, at, is_control, used)
 
@@ -60,7 +60,9 @@ def from_obsm(adata: AnnData, key: str, layout: Layout, layer: str | None) -> Pa
     check_matrix(control, name=f"adata.obsm[{key!r}]", negative=True)
     wells = np.flatnonzero(layout.is_control)
     given = row_hashes(control)
-    stored = row_hashes(dense_rows(adata, layer, wells)) if len(wells) else np.empty(0, np.uint64)
+    stored = (
+        row_hashes(rows_as_array(adata, layer, wells)) if len(wells) else np.empty(0, np.uint64)
+    )
     order = np.argsort(stored, kind="stable")
     place = np.searchsorted(stored[order], given).clip(max=max(len(stored) - 1, 0))
     known = stored[order][place] == given if len(stored) else np.zeros(len(given), bool)
@@ -94,7 +96,7 @@ def _others(
         counts.append((int((~is_control[rows]).sum()), len(wells)))
         if not len(wells):
             continue
-        values = dense_rows(adata, layer, wells).astype(np.float64)
+        values = rows_as_array(adata, layer, wells).astype(np.float64)
         total, n = values.sum(axis=0), len(wells)
         place = pd.Index(wells).get_indexer(pd.Index(at[rows]))
         own = np.where((place >= 0)[:, None], values[place.clip(min=0)], 0.0)

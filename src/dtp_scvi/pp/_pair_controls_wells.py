@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dtp_scvi._validate import problem, shorten
-from dtp_scvi.data import dense_rows
+from dtp_scvi.data import rows_as_array
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -67,7 +67,7 @@ def from_plates(
     for inputs, scoring in sides:
         role[inputs], role[scoring] = "input", "scoring"
     at = np.flatnonzero(layout.is_control)
-    values = dense_rows(adata, layer, at)
+    values = rows_as_array(adata, layer, at)
     row_of = np.full(adata.n_obs, -1)
     row_of[at] = np.arange(len(at))
     control = np.full((adata.n_obs, adata.n_vars), np.nan, np.float32)

@@ -11,7 +11,7 @@ from anndata import AnnData
 from dtp_scvi import stats
 from dtp_scvi._constants import CONTROL_ROLE_KEY
 from dtp_scvi._labels import text_column
-from dtp_scvi.data import dense_rows
+from dtp_scvi.data import rows_as_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,7 @@ def marker_genes(
     if len(set(part.cell.tolist())) < _FEWEST_CELLS:
         return {}
     cells, at = _scoring_wells(adata, keys)
-    values = dense_rows(adata, keys.layer, at)
+    values = rows_as_array(adata, keys.layer, at)
     sizes = pd.Series(part.drug).value_counts(sort=True)
     found: dict[str, NDArray[np.intp]] = {}
     for drug in sizes.index[:_MAX_DRUGS]:

@@ -11,7 +11,7 @@ import pandas as pd
 from dtp_scvi._constants import CONTROL_KEY, CONTROL_ROLE_KEY, CONTROL_SCORING_KEY
 from dtp_scvi._labels import text_column
 from dtp_scvi._validate import check_key, near_matches, problem, shorten
-from dtp_scvi.data import dense_rows
+from dtp_scvi.data import rows_as_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,7 +154,7 @@ def read_part(
         name,
         rows,
         np.asarray(obs.index.astype(str)),
-        dense_rows(adata, keys.layer, rows).astype(np.float64),
+        rows_as_array(adata, keys.layer, rows).astype(np.float64),
         control,
         scoring,
         *centres,
@@ -194,7 +194,7 @@ def _centres(
     change, n = np.zeros(control.shape[1]), 0
     for name in dict.fromkeys(train_cell.tolist()):
         rows = train[train_cell == name]
-        mean = dense_rows(adata, keys.layer, rows).mean(axis=0, dtype=np.float64)
+        mean = rows_as_array(adata, keys.layer, rows).mean(axis=0, dtype=np.float64)
         own = np.asarray(adata.obsm[CONTROL_KEY][rows], np.float64).mean(axis=0)
         change, n = change + len(rows) * (mean - own), n + len(rows)
         off_truth[cell == name] = off_predicted[cell == name] = mean

@@ -12,7 +12,7 @@ from anndata import AnnData
 
 from dtp_scvi._constants import DRUGS_KEY
 from dtp_scvi._validate import check_one_of, near_matches, problem, shorten
-from dtp_scvi.data import dense_rows
+from dtp_scvi.data import rows_as_array
 from dtp_scvi.model import PerturbationBaseline
 from dtp_scvi.tl._perturbation_ablation import ablated
 from dtp_scvi.train import NEED_STRUCTURES, PERTURBATION_BASELINES
@@ -130,7 +130,7 @@ def _of_model(change: Any, rows: AnnData, name: str) -> NDArray[np.float64]:
 def _of_key(adata: AnnData, key: str, part: Part) -> NDArray[np.float64]:
     if key in adata.obsm and np.shape(adata.obsm[key]) == adata.shape:
         return np.asarray(adata.obsm[key][part.rows], np.float64)
-    return dense_rows(adata, key, part.rows).astype(np.float64)
+    return rows_as_array(adata, key, part.rows).astype(np.float64)
 
 
 def _of_frame(frame: pd.DataFrame, adata: AnnData, part: Part, name: str) -> NDArray[np.float64]:

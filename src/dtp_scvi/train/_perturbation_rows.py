@@ -10,7 +10,7 @@ import numpy as np
 from dtp_scvi._constants import CONTROL_KEY, CONTROLS_KEY, DRUGS_KEY
 from dtp_scvi._labels import text_column
 from dtp_scvi._validate import check_key, problem
-from dtp_scvi.data import dense_rows, get_drug_table, positive_numbers
+from dtp_scvi.data import get_drug_table, positive_numbers, rows_as_array
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -140,7 +140,7 @@ def perturbation_rows(
         time = np.log2(np.where(is_drug, hours, 0.0) + 1)
     delta = None
     if values:
-        delta = dense_rows(adata, keys.layer, rows) - control
+        delta = rows_as_array(adata, keys.layer, rows) - control
     return PerturbationRows(
         np.asarray(obs.index.astype(str)),
         control,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def dense_rows(adata: AnnData, layer: str | None, rows: NDArray[Any]) -> NDArray[np.float32]:
+def rows_as_array(adata: AnnData, layer: str | None, rows: NDArray[Any]) -> NDArray[np.float32]:
     """
     Read rows of an AnnData as a dense array, in the order that is asked for.
 
@@ -34,8 +34,8 @@ def dense_rows(adata: AnnData, layer: str | None, rows: NDArray[Any]) -> NDArray
     Examples
     --------
     >>> import anndata as ad, numpy as np
-    >>> from dtp_scvi.data import dense_rows
-    >>> dense_rows(ad.AnnData(np.eye(3, dtype="f4")), None, np.array([2, 0])).tolist()
+    >>> from dtp_scvi.data import rows_as_array
+    >>> rows_as_array(ad.AnnData(np.eye(3, dtype="f4")), None, np.array([2, 0])).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     matrix = get_matrix(adata, layer)
