@@ -94,7 +94,9 @@ class Moments:
         return self.sd <= _CONSTANT * np.maximum(1.0, np.abs(self.mean))
 
 
-def moment_map(own: Moments, reference: Moments) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def moment_map(
+    own: Moments, reference: Moments
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     r"""
     Return gain and shift that give each feature the mean and deviation of a reference.
 
@@ -211,7 +213,10 @@ def coral_map(
     >>> import numpy as np
     >>> from dtp_scvi import stats
     >>> rng = np.random.default_rng(0)
-    >>> rows, reference = rng.normal(size=(50, 3)), rng.normal(size=(80, 3)) @ np.triu(np.ones((3, 3)))
+    >>> rows, reference = (
+    ...     rng.normal(size=(50, 3)),
+    ...     rng.normal(size=(80, 3)) @ np.triu(np.ones((3, 3))),
+    ... )
     >>> mapped = stats.coral_map(rows, reference, shrinkage=0.0)(rows)
     >>> bool(np.allclose(np.cov(mapped.T, ddof=0), np.cov(reference.T, ddof=0)))
     True
