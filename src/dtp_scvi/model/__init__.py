@@ -4,6 +4,7 @@ from dtp_scvi.model._amu import AMU
 from dtp_scvi.model._attribute import Attribution
 from dtp_scvi.model._card import NOTES, ModelCard, read_card
 from dtp_scvi.model._classifier import ExpressionClassifier
+from dtp_scvi.model._drug_sensitivity import DrugSensitivity
 from dtp_scvi.model._load import load_model
 from dtp_scvi.model._query import Query
 from dtp_scvi.model._registration import Registration
@@ -23,6 +24,7 @@ __all__ = [
     "Attribution",
     "DTPStudent",
     "DTPTransformer",
+    "DrugSensitivity",
     "ExpressionClassifier",
     "ModelCard",
     "Query",

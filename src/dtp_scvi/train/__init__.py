@@ -26,6 +26,12 @@ from dtp_scvi.train._prepare import (
     token_basis,
 )
 from dtp_scvi.train._run import Trainable, run_plan
+from dtp_scvi.train._sensitivity import (
+    FeatureBatches,
+    FittedAdapter,
+    SensitivityPlan,
+    fit_adapter,
+)
 
 __all__ = [
     "AUGMENTATIONS",
@@ -35,6 +41,8 @@ __all__ = [
     "RESAMPLERS",
     "Axes",
     "DistillPlan",
+    "FeatureBatches",
+    "FittedAdapter",
     "FittedBaseline",
     "Folds",
     "InnerFolds",
@@ -44,6 +52,7 @@ __all__ = [
     "PanelPlan",
     "ResidualPlan",
     "Rows",
+    "SensitivityPlan",
     "SparseBatches",
     "TokenBasis",
     "Trainable",
@@ -51,6 +60,7 @@ __all__ = [
     "augmentation_multipliers",
     "check_resample",
     "choose_panel",
+    "fit_adapter",
     "fit_baseline",
     "fit_linear",
     "gene_attributions",
