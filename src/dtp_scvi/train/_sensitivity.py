@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from dtp_scvi.nn import BANDWIDTHS, mmd2
-from dtp_scvi.train._batches import _Epoch
+from dtp_scvi.train._batches import EpochBatches
 from dtp_scvi.train._plan import KeepBestPlan
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ class FeatureBatches(LightningDataModule):
 
     def train_dataloader(self) -> Any:
         """Return the training batches, in an order that the seed fixes."""
-        return DataLoader(_Epoch(self.n_batches, self._training), batch_size=None)
+        return DataLoader(EpochBatches(self.n_batches, self._training), batch_size=None)
 
     def val_dataloader(self) -> Any:
         """Return the validation rows."""
-        return DataLoader(_Epoch(1, self._validation), batch_size=None)
+        return DataLoader(EpochBatches(1, self._validation), batch_size=None)
 
 
 class SensitivityPlan(KeepBestPlan):
