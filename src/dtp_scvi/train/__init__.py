@@ -13,6 +13,7 @@ from dtp_scvi.train._class_augmentation import (
     augment_classes,
     augmentation_multipliers,
 )
+from dtp_scvi.train._dense_batches import DenseBatches, DenseRows
 from dtp_scvi.train._imitate import LinearStart, ridge_start
 from dtp_scvi.train._linear import Folds, LinearFit, fit_linear
 from dtp_scvi.train._panel import Panel, choose_panel, gene_attributions, panel_table
@@ -32,6 +33,7 @@ from dtp_scvi.train._sensitivity import (
     SensitivityPlan,
     fit_adapter,
 )
+from dtp_scvi.train._vae import VAEPlan, deal_rows, hold_out
 
 __all__ = [
     "AUGMENTATIONS",
@@ -40,6 +42,8 @@ __all__ = [
     "MORE_BASELINES",
     "RESAMPLERS",
     "Axes",
+    "DenseBatches",
+    "DenseRows",
     "DistillPlan",
     "FeatureBatches",
     "FittedAdapter",
@@ -56,14 +60,17 @@ __all__ = [
     "SparseBatches",
     "TokenBasis",
     "Trainable",
+    "VAEPlan",
     "augment_classes",
     "augmentation_multipliers",
     "check_resample",
     "choose_panel",
+    "deal_rows",
     "fit_adapter",
     "fit_baseline",
     "fit_linear",
     "gene_attributions",
+    "hold_out",
     "inner_folds",
     "log_rows",
     "mix_rows",
