@@ -315,7 +315,7 @@ def fit_head(
     parts = [
         (latent_of(module, x) if on_latent else x, labels) for x, labels in (fitted, held_out)
     ]
-    batches = FeatureBatches(*parts, batch_size=batch_size, seed=seed)
+    batches: Any = FeatureBatches(*parts, batch_size=batch_size, seed=seed)
     plan = SensitivityPlan(
         module,
         member,
