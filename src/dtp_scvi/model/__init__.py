@@ -5,6 +5,7 @@ from dtp_scvi.model._attribute import Attribution
 from dtp_scvi.model._card import NOTES, ModelCard, read_card
 from dtp_scvi.model._classifier import ExpressionClassifier
 from dtp_scvi.model._dist_vae import DistVAE
+from dtp_scvi.model._drug_sensitivity import DrugSensitivity
 from dtp_scvi.model._load import load_model, load_predictor
 from dtp_scvi.model._network_card import NetworkCard
 from dtp_scvi.model._perturbation_baseline import PerturbationBaseline
@@ -29,6 +30,7 @@ __all__ = [
     "DTPStudent",
     "DTPTransformer",
     "DistVAE",
+    "DrugSensitivity",
     "ExpressionClassifier",
     "ModelCard",
     "NetworkCard",

@@ -9,6 +9,7 @@ from dtp_scvi._validate import problem
 from dtp_scvi.model._amu import AMU
 from dtp_scvi.model._bundle import NETWORKS, read_meta
 from dtp_scvi.model._dist_vae import DistVAE
+from dtp_scvi.model._drug_sensitivity import DrugSensitivity
 from dtp_scvi.model._res_vae import ResVAE
 from dtp_scvi.model._response import ResponseModel
 from dtp_scvi.model._response_transformer import ResponseTransformer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dtp_scvi.model._classifier import ExpressionClassifier
 
 _CLASSES: dict[str, type[ExpressionClassifier]] = {
-    cls.__name__: cls for cls in (DTPTransformer, DTPStudent, AMU)
+    cls.__name__: cls for cls in (DTPTransformer, DTPStudent, AMU, DrugSensitivity)
 }
 _RESPONSE_CLASSES: dict[str, type[ResponseModel | ResponseTransformer]] = {
     cls.__name__: cls for cls in (ResponseModel, ResponseTransformer)

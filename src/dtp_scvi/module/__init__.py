@@ -4,6 +4,12 @@ from dtp_scvi.module._amu import NETWORKS, AMUModule, GeneAttention, Network, Pa
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
 from dtp_scvi.module._dense import dense_rows
 from dtp_scvi.module._dist_vae import DistVAEModule
+from dtp_scvi.module._drug_sensitivity import (
+    N_CLASSES,
+    Adaptation,
+    DrugSensitivityModule,
+    SensitivityHead,
+)
 from dtp_scvi.module._geneformer import GeneformerEncoder, load_geneformer
 from dtp_scvi.module._logits import class_scores, one_against_rest
 from dtp_scvi.module._program import ProgramModule, ResidualNet
@@ -27,13 +33,16 @@ __all__ = [
     "ACTIVATIONS",
     "LOSSES",
     "NETWORKS",
+    "N_CLASSES",
     "PRESETS",
     "SCHEDULES",
     "SPECTRAL_NORMS",
     "AMUModule",
     "Activation",
+    "Adaptation",
     "DenseBatch",
     "DistVAEModule",
+    "DrugSensitivityModule",
     "GeneAttention",
     "GeneformerEncoder",
     "Loss",
@@ -45,6 +54,7 @@ __all__ = [
     "ResidualNet",
     "ResponseModule",
     "Schedule",
+    "SensitivityHead",
     "SparseBatch",
     "SpectralNorm",
     "StudentModule",

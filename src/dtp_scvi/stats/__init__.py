@@ -42,6 +42,7 @@ from dtp_scvi.stats._metrics import (
     classification_metrics,
 )
 from dtp_scvi.stats._mixed_model import MixedModel, mixed_model
+from dtp_scvi.stats._moments import LEDOIT_WOLF, LinearMap, Moments, coral_map, moment_map
 from dtp_scvi.stats._network_agreement import (
     NETWORK_STATISTICS,
     NetworkAgreement,
@@ -92,6 +93,7 @@ __all__ = [
     "CALIBRATORS",
     "FIDELITY",
     "HIGHER_IS_BETTER",
+    "LEDOIT_WOLF",
     "METRICS",
     "NETWORK_STATISTICS",
     "RULES",
@@ -102,9 +104,11 @@ __all__ = [
     "GeneAssociations",
     "IsotonicCalibrator",
     "LabelShiftTest",
+    "LinearMap",
     "MatchedSetTest",
     "MeanDifference",
     "MixedModel",
+    "Moments",
     "MondrianConformal",
     "NetworkAgreement",
     "PlattCalibrator",
@@ -134,6 +138,7 @@ __all__ = [
     "concordance_interval",
     "conformal_coverage",
     "control_artefact",
+    "coral_map",
     "coverage_table",
     "cramers_v",
     "decision_curve",
@@ -157,6 +162,7 @@ __all__ = [
     "mce",
     "median_follow_up",
     "mixed_model",
+    "moment_map",
     "network_agreement",
     "other_drugs_rank",
     "over_representation",

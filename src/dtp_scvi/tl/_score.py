@@ -134,7 +134,9 @@ def score(
     ``adata.uns["dtp"]``
         Model class and id, versions, threshold with rule and interval, calibration, coverage
         (plain and weighted by importance), the gene report, scale found, seed; the verdict with
-        its reasons and evidence under ``"transfer"``.
+        its reasons and evidence under ``"transfer"``; for a
+        :class:`~dtp_scvi.model.DrugSensitivity` that was adapted to the rows, how, and that this
+        is transductive, under ``"adaptation"``.
 
     Of a response model, ``obsm["dtp_responses"]`` (all targets of a
     :class:`~dtp_scvi.model.ResponseTransformer`, one column each), ``obs["dtp_score"]`` (the predicted response, NaN for rows without any
@@ -222,6 +224,8 @@ def score(
     if given.score_reference_ is not None:
         record["score_reference"] = given.score_reference_.to_dict()
     record["simulated"] = SIMULATION_KEY in adata.uns
+    if query.adaptation:
+        record["adaptation"] = dict(query.adaptation)
     if transfer != "skip":
         override = None if transfer == "check" else transfer
         record["transfer"] = report(given, query, predicted, donors, override)

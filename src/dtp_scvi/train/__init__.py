@@ -8,6 +8,11 @@ from dtp_scvi.train._baseline_scores import LSC17_WEIGHTS, MEAN_SIGNATURES
 from dtp_scvi.train._baseline_study import study_rows
 from dtp_scvi.train._baselines import BASELINES, MORE_BASELINES, fit_baseline, usable_baselines
 from dtp_scvi.train._batches import Rows, SparseBatches
+from dtp_scvi.train._class_augmentation import (
+    AUGMENTATIONS,
+    augment_classes,
+    augmentation_multipliers,
+)
 from dtp_scvi.train._dense_batches import DenseBatches, DenseRows
 from dtp_scvi.train._imitate import LinearStart, ridge_start
 from dtp_scvi.train._latent_start import latent_start
@@ -34,9 +39,16 @@ from dtp_scvi.train._prepare import (
     token_basis,
 )
 from dtp_scvi.train._run import Trainable, run_plan
+from dtp_scvi.train._sensitivity import (
+    FeatureBatches,
+    FittedAdapter,
+    SensitivityPlan,
+    fit_adapter,
+)
 from dtp_scvi.train._vae import VAEPlan, deal_rows, hold_out
 
 __all__ = [
+    "AUGMENTATIONS",
     "BASELINES",
     "LSC17_WEIGHTS",
     "MEAN_SIGNATURES",
@@ -48,6 +60,8 @@ __all__ = [
     "DenseBatches",
     "DenseRows",
     "DistillPlan",
+    "FeatureBatches",
+    "FittedAdapter",
     "FittedBaseline",
     "Folds",
     "InnerFolds",
@@ -59,13 +73,17 @@ __all__ = [
     "PerturbationRows",
     "ResidualPlan",
     "Rows",
+    "SensitivityPlan",
     "SparseBatches",
     "TokenBasis",
     "Trainable",
     "VAEPlan",
+    "augment_classes",
+    "augmentation_multipliers",
     "check_resample",
     "choose_panel",
     "deal_rows",
+    "fit_adapter",
     "fit_baseline",
     "fit_linear",
     "fit_perturbation_baseline",
