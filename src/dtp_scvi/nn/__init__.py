@@ -1,15 +1,35 @@
 """Torch layers only."""
 
 from dtp_scvi.nn._attention import ClsEncoder, TransformerBlock
+from dtp_scvi.nn._edm import EDM, sample_heun
+from dtp_scvi.nn._ema import WeightAverage
+from dtp_scvi.nn._gated import AdaptiveNorm, GatedMLP
+from dtp_scvi.nn._masked_attention import MaskedAttention
 from dtp_scvi.nn._normalize import linear_values, log_normalize
+from dtp_scvi.nn._schedule import NoiseSchedule, guided, sample_ddim, sample_ddpm
 from dtp_scvi.nn._tokens import ProgramTokens, SparseBagSum, bag_offsets
+from dtp_scvi.nn._values import AmountToken, ContinuousValues, StepEmbedding, ValueBins
 
 __all__ = [
+    "EDM",
+    "AdaptiveNorm",
+    "AmountToken",
     "ClsEncoder",
+    "ContinuousValues",
+    "GatedMLP",
+    "MaskedAttention",
+    "NoiseSchedule",
     "ProgramTokens",
     "SparseBagSum",
+    "StepEmbedding",
     "TransformerBlock",
+    "ValueBins",
+    "WeightAverage",
     "bag_offsets",
+    "guided",
     "linear_values",
     "log_normalize",
+    "sample_ddim",
+    "sample_ddpm",
+    "sample_heun",
 ]
