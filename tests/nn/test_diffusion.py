@@ -10,6 +10,7 @@ import torch
 from dtp_scvi.nn import (
     EDM,
     NoiseSchedule,
+    RowNoise,
     WeightAverage,
     guided,
     sample_ddim,
@@ -27,6 +28,10 @@ N = 20_000
 def normal(n=N, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(n, 2, generator=generator, dtype=torch.float64)
+
+
+def drawing(generator, n=N):
+    return lambda: torch.randn(n, 2, generator=generator, dtype=torch.float64)
 
 
 def fine(n_steps):
@@ -74,7 +79,7 @@ def test_noise_has_the_variance_the_schedule_says_and_is_undone():
 def test_ancestral_samples_have_the_moments_of_the_data():
     schedule = fine(400)
     generator = torch.Generator().manual_seed(2)
-    x = sample_ddpm(eps_of(schedule), schedule, normal(), generator)
+    x = sample_ddpm(eps_of(schedule), schedule, drawing(generator))
     assert torch.allclose(x.mean(dim=0), MEAN, atol=4 * SD.max() / N**0.5)
     assert torch.allclose(x.std(dim=0), SD, rtol=0.02)
 
@@ -90,7 +95,8 @@ def test_one_ancestral_step_is_the_posterior_of_bayes():
         seen[int(t[0])] = at
         return schedule.eps_of(at, x0, t)
 
-    out = sample_ddpm(given, schedule, x, torch.Generator().manual_seed(3))
+    fresh = iter([x, normal(seed=3)])
+    out = sample_ddpm(given, schedule, lambda: next(fresh))
     precision = (1 - beta) / beta + 1 / (1 - before)
     mean = ((1 - beta).sqrt() / beta * x[0] + before.sqrt() / (1 - before) * x0[0]) / precision
     assert torch.allclose(seen[0].mean(dim=0), mean, atol=4 / (precision * N) ** 0.5)
@@ -176,11 +182,20 @@ def test_guidance_extrapolates():
     assert [guided(conditional, null, w).item() for w in (0.0, 1.0, 3.0)] == [1, 3, 7]
 
 
-def test_samplers_leave_the_global_state_alone():
-    schedule, before = NoiseSchedule(10).double(), torch.get_rng_state()
-    first = sample_ddpm(eps_of(schedule), schedule, normal(9), torch.Generator().manual_seed(4))
-    again = sample_ddpm(eps_of(schedule), schedule, normal(9), torch.Generator().manual_seed(4))
-    assert torch.equal(first, again)
+def test_noise_belongs_to_its_row():
+    schedule, before = NoiseSchedule(10), torch.get_rng_state()
+    mean, sd = MEAN.float(), SD.float()
+
+    def denoise(x, t):
+        kept = schedule.alpha_bar[t][:, None]
+        return (1 - kept).sqrt() * (x - kept.sqrt() * mean) / (kept * sd**2 + 1 - kept)
+
+    def sampled(seeds):
+        return sample_ddpm(denoise, schedule, RowNoise(seeds, 2, torch.device("cpu")))
+
+    together = sampled([7, 8, 9])
+    assert torch.equal(together, torch.cat([sampled([7]), sampled([8, 9])]))
+    assert not torch.equal(together[0], together[1])
     assert torch.equal(before, torch.get_rng_state())
 
 

@@ -6,7 +6,7 @@ from dtp_scvi.nn._ema import WeightAverage
 from dtp_scvi.nn._gated import AdaptiveNorm, GatedMLP
 from dtp_scvi.nn._masked_attention import MaskedAttention
 from dtp_scvi.nn._normalize import linear_values, log_normalize
-from dtp_scvi.nn._schedule import NoiseSchedule, guided, sample_ddim, sample_ddpm
+from dtp_scvi.nn._schedule import Draw, NoiseSchedule, RowNoise, guided, sample_ddim, sample_ddpm
 from dtp_scvi.nn._tokens import ProgramTokens, SparseBagSum, bag_offsets
 from dtp_scvi.nn._values import AmountToken, ContinuousValues, StepEmbedding, ValueBins
 
@@ -16,10 +16,12 @@ __all__ = [
     "AmountToken",
     "ClsEncoder",
     "ContinuousValues",
+    "Draw",
     "GatedMLP",
     "MaskedAttention",
     "NoiseSchedule",
     "ProgramTokens",
+    "RowNoise",
     "SparseBagSum",
     "StepEmbedding",
     "TransformerBlock",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 _FIRST, _LAST = 0.002, 0.4
 
 EpsOf = Callable[[Tensor, Tensor], Tensor]
+Draw = Callable[[], Tensor]
 
 
 class NoiseSchedule(nn.Module):
@@ -62,9 +63,7 @@ class NoiseSchedule(nn.Module):
         return (x - signal * x0) / noise
 
 
-def sample_ddpm(
-    eps_of: EpsOf, schedule: NoiseSchedule, noise: Tensor, generator: torch.Generator
-) -> Tensor:
+def sample_ddpm(eps_of: EpsOf, schedule: NoiseSchedule, draw: Draw) -> Tensor:
     """Walk back step by step, drawing from each posterior (variance "fixed small").
 
     Parameters
@@ -73,12 +72,11 @@ def sample_ddpm(
         Takes x_t (n_rows, n_genes) and t (n_rows,), int64, and returns the noise in x_t.
     schedule
         Noise of the steps.
-    noise
-        Rows of standard normal numbers to start from.
-    generator
-        Source of the noise that is added; on the device of ``noise``.
+    draw
+        Returns fresh rows of standard normal numbers, (n_rows, n_genes), such as those of
+        :class:`RowNoise`.
     """
-    x = noise
+    x = draw()
     for step in reversed(range(schedule.n_steps)):
         t = torch.full((len(x),), step, device=x.device)
         x0 = schedule.x0_of(x, eps_of(x, t), t)
@@ -88,8 +86,7 @@ def sample_ddpm(
         if step == 0:
             return mean
         sd = (beta * (1 - before) / (1 - kept)).sqrt()
-        fresh = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        x = mean + sd * fresh
+        x = mean + sd * draw()
     return x
 
 
@@ -127,3 +124,26 @@ def guided(conditional: Tensor, null: Tensor, guidance: float) -> Tensor:
     Ho and Salimans, Classifier-free diffusion guidance, arXiv:2207.12598.
     """
     return null + guidance * (conditional - null)
+
+
+class RowNoise:
+    """Normal numbers that belong to a row, whatever other rows stand in its batch.
+
+    Parameters
+    ----------
+    seeds
+        One seed a row.
+    n_genes
+        Numbers to draw for a row at a time.
+    device
+        Where they are wanted; they are drawn on the CPU, so that a seed means the same everywhere.
+    """
+
+    def __init__(self, seeds: Iterable[int], n_genes: int, device: torch.device) -> None:
+        self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+        self.n_genes, self.device = n_genes, device
+
+    def __call__(self) -> Tensor:
+        """Draw the next numbers of every row, (n_rows, n_genes)."""
+        rows = [torch.randn(self.n_genes, generator=generator) for generator in self.generators]
+        return torch.stack(rows).to(self.device)
