@@ -123,3 +123,31 @@ GENE_MAP_KEY: Final = "dtp_gene_map"
 
 # Left in ``attrs`` by tl.gene_survival.
 GENE_SURVIVAL_KEY: Final = "dtp_gene_survival"
+
+# Written by pp.encode_drugs, pp.split_perturbation and the readers of perturbation data.
+DRUGS_KEY: Final = "drugs"
+SPLIT_KEY: Final = "split"
+SPLITS_KEY: Final = "dtp_splits"
+PERTURBATION_KEY: Final = "dtp_perturbation"
+DRUG_KEY: Final = "drug"
+SMILES_KEY: Final = "smiles"
+DOSE_KEY: Final = "dose"
+CELL_KEY: Final = "cell"
+PLATE_KEY: Final = "plate"
+IS_CONTROL_KEY: Final = "is_control"
+CONTROL_LABEL: Final = "DMSO"
+PAIRED_CONTROL_KEY: Final = "X_ctl"
+CODE_SUFFIX: Final = "_code"
+LOG_DOSE_SUFFIX: Final = "_log_dose"
+BY_DOSE_SUFFIX: Final = "_by_dose"
+
+# The parts that a split writes.
+TRAIN: Final = "train"
+VALID: Final = "valid"
+TEST: Final = "test"
+TEST_DRUG: Final = "test_drug"
+TEST_CELL: Final = "test_cell"
+CONTROL: Final = "control"
+CONTROL_HELD_OUT: Final = "control_held_out"
+UNUSED: Final = "unused"
+ACYCLIC: Final = "acyclic"

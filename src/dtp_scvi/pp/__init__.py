@@ -6,9 +6,11 @@ from dtp_scvi.pp._audit_table import confounded
 from dtp_scvi.pp._check_scale import check_scale
 from dtp_scvi.pp._close_composition import close_composition
 from dtp_scvi.pp._combat import Combat
+from dtp_scvi.pp._encode_drugs import encode_drugs
 from dtp_scvi.pp._pseudobulk import pseudobulk
 from dtp_scvi.pp._response_labels import response_labels
 from dtp_scvi.pp._scale_by import scale_by
+from dtp_scvi.pp._split_perturbation import split_perturbation
 
 __all__ = [
     "Combat",
@@ -17,7 +19,9 @@ __all__ = [
     "check_scale",
     "close_composition",
     "confounded",
+    "encode_drugs",
     "pseudobulk",
     "response_labels",
     "scale_by",
+    "split_perturbation",
 ]

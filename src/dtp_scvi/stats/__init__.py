@@ -65,6 +65,7 @@ from dtp_scvi.stats._smooth_ece import smooth_ece
 from dtp_scvi.stats._space_reference import SpaceReference
 from dtp_scvi.stats._spline import spline_basis, spline_knots
 from dtp_scvi.stats._stratified_auroc import stratified_auroc, stratified_auroc_table
+from dtp_scvi.stats._tanimoto import tanimoto
 from dtp_scvi.stats._threshold_transfer import threshold_transfer
 from dtp_scvi.stats._thresholds import Threshold, choose_threshold
 from dtp_scvi.stats._time_dependent_auc import (
@@ -167,6 +168,7 @@ __all__ = [
     "standardised_difference",
     "stratified_auroc",
     "stratified_auroc_table",
+    "tanimoto",
     "threshold_sweep",
     "threshold_transfer",
     "time_dependent_auc",
