@@ -104,6 +104,28 @@ ADABOOST: Final = "adaboost"
 XGBOOST: Final = "xgboost"
 STUDY_ONLY: Final = "study_only"
 
+# Written by pp.pair_controls: control profiles in obsm, the part each control well plays in obs.
+CONTROL_KEY: Final = "dtp_control"
+CONTROL_SCORING_KEY: Final = "dtp_control_scoring"
+CONTROL_ROLE_KEY: Final = "dtp_control_role"
+CONTROLS_KEY: Final = "dtp_controls"
+LOG_LAYER: Final = "dtp_log1p"
+
+# Written by tl.evaluate_perturbation.
+EVALUATION_KEY: Final = "dtp_evaluation"
+
+# Names of the comparators of perturbation models.
+COPY_CONTROL: Final = "copy_control"
+CELL_CONTROL_MEAN: Final = "cell_control_mean"
+MEAN_DELTA: Final = "mean_delta"
+CELL_MEAN_DELTA: Final = "cell_mean_delta"
+DRUG_MEAN_DELTA: Final = "drug_mean_delta"
+ADDITIVE: Final = "additive"
+PERTURBATION_RIDGE: Final = "ridge"
+TANIMOTO_KNN: Final = "tanimoto_knn"
+DRUG_FREE_MLP: Final = "drug_free_mlp"
+BILINEAR: Final = "bilinear"
+
 RESPONSE_RESEARCH_USE: Final = (
     "For research use only. The score is a predicted ex-vivo response of a sample; it is not a "
     "diagnosis, not a clinical outcome and no guide to treatment."

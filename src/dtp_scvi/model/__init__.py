@@ -5,6 +5,7 @@ from dtp_scvi.model._attribute import Attribution
 from dtp_scvi.model._card import NOTES, ModelCard, read_card
 from dtp_scvi.model._classifier import ExpressionClassifier
 from dtp_scvi.model._load import load_model
+from dtp_scvi.model._perturbation_baseline import PerturbationBaseline
 from dtp_scvi.model._query import Query
 from dtp_scvi.model._registration import Registration
 from dtp_scvi.model._response import ResponseModel
@@ -25,6 +26,7 @@ __all__ = [
     "DTPTransformer",
     "ExpressionClassifier",
     "ModelCard",
+    "PerturbationBaseline",
     "Query",
     "Registration",
     "ResponseBase",

@@ -2,7 +2,7 @@
 
 from dtp_scvi.module._amu import NETWORKS, AMUModule, GeneAttention, Network, PanelCNN
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
-from dtp_scvi.module._drugs import Drugs, DrugSizes, DrugTable
+from dtp_scvi.module._drugs import Drugs, DrugSizes, DrugBuffers
 from dtp_scvi.module._logits import class_scores, one_against_rest
 from dtp_scvi.module._pertdit import (
     OBJECTIVES,
@@ -38,7 +38,7 @@ __all__ = [
     "AMUModule",
     "Backbone",
     "DrugSizes",
-    "DrugTable",
+    "DrugBuffers",
     "Drugs",
     "GeneAttention",
     "Loss",

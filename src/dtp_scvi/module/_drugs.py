@@ -49,7 +49,7 @@ class Drugs(NamedTuple):
     """True where the graph holds the drug, bool, (n_rows,)."""
 
 
-class DrugTable(nn.Module):
+class DrugBuffers(nn.Module):
     """Buffers of drug features: they are saved and moved with the weights, and never learned.
 
     Parameters

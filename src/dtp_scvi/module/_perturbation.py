@@ -9,7 +9,7 @@ import torch
 from scvi.module.base import BaseModuleClass
 from torch import Tensor
 
-from dtp_scvi.module._drugs import DrugSizes, DrugTable
+from dtp_scvi.module._drugs import DrugSizes, DrugBuffers
 
 if TYPE_CHECKING:
     from scvi.module.base import LossOutput
@@ -47,12 +47,12 @@ class PerturbationModule(BaseModuleClass):
     x_sd: Tensor
     delta_mean: Tensor
     delta_sd: Tensor
-    drugs: DrugTable
+    drugs: DrugBuffers
 
     def __init__(self, n_genes: int, drugs: DrugSizes) -> None:
         super().__init__()
         self.n_genes = n_genes
-        self.drugs = DrugTable(drugs)
+        self.drugs = DrugBuffers(drugs)
         for name in ("x", "delta"):
             self.register_buffer(f"{name}_mean", torch.zeros(n_genes))
             self.register_buffer(f"{name}_sd", torch.ones(n_genes))

@@ -7,6 +7,7 @@ from dtp_scvi.pp._check_scale import check_scale
 from dtp_scvi.pp._close_composition import close_composition
 from dtp_scvi.pp._combat import Combat
 from dtp_scvi.pp._encode_drugs import encode_drugs
+from dtp_scvi.pp._pair_controls import pair_controls
 from dtp_scvi.pp._pseudobulk import pseudobulk
 from dtp_scvi.pp._response_labels import response_labels
 from dtp_scvi.pp._scale_by import scale_by
@@ -20,6 +21,7 @@ __all__ = [
     "close_composition",
     "confounded",
     "encode_drugs",
+    "pair_controls",
     "pseudobulk",
     "response_labels",
     "scale_by",

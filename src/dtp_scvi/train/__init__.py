@@ -11,6 +11,18 @@ from dtp_scvi.train._batches import Rows, SparseBatches
 from dtp_scvi.train._imitate import LinearStart, ridge_start
 from dtp_scvi.train._linear import Folds, LinearFit, fit_linear
 from dtp_scvi.train._panel import Panel, choose_panel, gene_attributions, panel_table
+from dtp_scvi.train._perturbation_baselines import (
+    NEED_STRUCTURES,
+    PERTURBATION_BASELINES,
+    fit_perturbation_baseline,
+)
+from dtp_scvi.train._perturbation_rows import (
+    PerturbationKeys,
+    PerturbationRows,
+    dense,
+    perturbation_keys,
+    perturbation_rows,
+)
 from dtp_scvi.train._plan import DistillPlan, PanelPlan, ResidualPlan
 from dtp_scvi.train._prepare import (
     InnerFolds,
@@ -26,6 +38,8 @@ __all__ = [
     "BASELINES",
     "LSC17_WEIGHTS",
     "MORE_BASELINES",
+    "NEED_STRUCTURES",
+    "PERTURBATION_BASELINES",
     "RESAMPLERS",
     "Axes",
     "DistillPlan",
@@ -36,6 +50,8 @@ __all__ = [
     "LinearStart",
     "Panel",
     "PanelPlan",
+    "PerturbationKeys",
+    "PerturbationRows",
     "ResidualPlan",
     "Rows",
     "SparseBatches",
@@ -43,13 +59,17 @@ __all__ = [
     "Trainable",
     "check_resample",
     "choose_panel",
+    "dense",
     "fit_baseline",
     "fit_linear",
+    "fit_perturbation_baseline",
     "gene_attributions",
     "inner_folds",
     "log_rows",
     "mix_rows",
     "panel_table",
+    "perturbation_keys",
+    "perturbation_rows",
     "principal_axes",
     "read_rows",
     "ridge_start",
