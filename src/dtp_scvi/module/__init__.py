@@ -2,7 +2,7 @@
 
 from dtp_scvi.module._amu import NETWORKS, AMUModule, GeneAttention, Network, PanelCNN
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
-from dtp_scvi.module._drugs import Drugs, DrugSizes, DrugBuffers
+from dtp_scvi.module._drugs import DrugBuffers, Drugs, DrugSizes
 from dtp_scvi.module._logits import class_scores, one_against_rest
 from dtp_scvi.module._pertdit import (
     OBJECTIVES,
@@ -37,8 +37,8 @@ __all__ = [
     "VALUES",
     "AMUModule",
     "Backbone",
-    "DrugSizes",
     "DrugBuffers",
+    "DrugSizes",
     "Drugs",
     "GeneAttention",
     "Loss",

@@ -9,7 +9,7 @@ import torch
 from scvi.module.base import BaseModuleClass
 from torch import Tensor
 
-from dtp_scvi.module._drugs import DrugSizes, DrugBuffers
+from dtp_scvi.module._drugs import DrugBuffers, DrugSizes
 
 if TYPE_CHECKING:
     from scvi.module.base import LossOutput
