@@ -1,11 +1,13 @@
 """Look at data before modelling, and put it into shape: genes, scale, leaks, compositions, batches."""
 
+from dtp_scvi.pp._add_drug_embedding import add_drug_embedding
 from dtp_scvi.pp._align_genes import align_genes
 from dtp_scvi.pp._audit import audit
 from dtp_scvi.pp._audit_table import confounded
 from dtp_scvi.pp._check_scale import check_scale
 from dtp_scvi.pp._close_composition import close_composition
 from dtp_scvi.pp._combat import Combat
+from dtp_scvi.pp._embed_drug_text import embed_drug_text
 from dtp_scvi.pp._encode_drugs import encode_drugs
 from dtp_scvi.pp._pair_controls import pair_controls
 from dtp_scvi.pp._pseudobulk import pseudobulk
@@ -15,11 +17,13 @@ from dtp_scvi.pp._split_perturbation import split_perturbation
 
 __all__ = [
     "Combat",
+    "add_drug_embedding",
     "align_genes",
     "audit",
     "check_scale",
     "close_composition",
     "confounded",
+    "embed_drug_text",
     "encode_drugs",
     "pair_controls",
     "pseudobulk",
