@@ -21,7 +21,14 @@ from dtp_scvi.data._parts import check_parts, split_rows
 from dtp_scvi.data._positive_numbers import positive_numbers
 from dtp_scvi.data._programs import coexpression_programs
 from dtp_scvi.data._scale import ScaleReport, detect_scale, resolve_scale
-from dtp_scvi.data._scale_kinds import LINEARISE, Scale, linearise, linearise_block, scale_kind
+from dtp_scvi.data._scale_kinds import (
+    LINEARISE,
+    SIGNED,
+    Scale,
+    linearise,
+    linearise_block,
+    scale_kind,
+)
 from dtp_scvi.data._splits import feasible_folds, group_folds, leave_one_group_out
 from dtp_scvi.data._symbols import SymbolResolver
 
@@ -29,6 +36,7 @@ __all__ = [
     "GENE_HEADERS",
     "LINEARISE",
     "N_READERS",
+    "SIGNED",
     "Block",
     "DrugTable",
     "GeneAlignment",

@@ -2,6 +2,7 @@
 
 from dtp_scvi.module._amu import NETWORKS, AMUModule, GeneAttention, Network, PanelCNN
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
+from dtp_scvi.module._dense import dense_rows
 from dtp_scvi.module._drugs import DrugBuffers, Drugs, DrugSizes
 from dtp_scvi.module._logits import class_scores, one_against_rest
 from dtp_scvi.module._pertdit import (
@@ -18,25 +19,42 @@ from dtp_scvi.module._pertdit import (
 from dtp_scvi.module._pertdit_net import BACKBONES, Backbone
 from dtp_scvi.module._perturbation import PerturbationBatch, PerturbationModule
 from dtp_scvi.module._program import ProgramModule, ResidualNet
+from dtp_scvi.module._res_vae import DenseBatch, ResVAEModule, gaussian_kl
 from dtp_scvi.module._response import LOSSES, Loss, ResponseModule
 from dtp_scvi.module._student import StudentModule
 from dtp_scvi.module._transformer import TransformerModule
+from dtp_scvi.module._vae_presets import (
+    ACTIVATIONS,
+    PRESETS,
+    SCHEDULES,
+    SPECTRAL_NORMS,
+    Activation,
+    Preset,
+    Schedule,
+    SpectralNorm,
+)
 from dtp_scvi.module._xpert import XPertModule, XPertWeights
 from dtp_scvi.module._xpert_tokens import DOSE_EDGES, TIME_EDGES, VALUES, Value
 
 __all__ = [
+    "ACTIVATIONS",
     "BACKBONES",
     "DOSE_EDGES",
     "LOSSES",
     "NETWORKS",
     "OBJECTIVES",
     "PREDICTIONS",
+    "PRESETS",
     "SAMPLERS",
+    "SCHEDULES",
+    "SPECTRAL_NORMS",
     "TARGETS",
     "TIME_EDGES",
     "VALUES",
     "AMUModule",
+    "Activation",
     "Backbone",
+    "DenseBatch",
     "DrugBuffers",
     "DrugSizes",
     "Drugs",
@@ -49,11 +67,15 @@ __all__ = [
     "PerturbationBatch",
     "PerturbationModule",
     "Prediction",
+    "Preset",
     "ProgramModule",
+    "ResVAEModule",
     "ResidualNet",
     "ResponseModule",
     "Sampler",
+    "Schedule",
     "SparseBatch",
+    "SpectralNorm",
     "StudentModule",
     "Target",
     "TrainingBatch",
@@ -62,6 +84,8 @@ __all__ = [
     "XPertModule",
     "XPertWeights",
     "class_scores",
+    "dense_rows",
+    "gaussian_kl",
     "one_against_rest",
     "sorted_columns",
     "sparse_batch",

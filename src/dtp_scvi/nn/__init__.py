@@ -6,6 +6,7 @@ from dtp_scvi.nn._ema import WeightAverage
 from dtp_scvi.nn._gated import AdaptiveNorm, GatedMLP
 from dtp_scvi.nn._masked_attention import MaskedAttention
 from dtp_scvi.nn._normalize import linear_values, log_normalize
+from dtp_scvi.nn._residual_block import ResidualBlock, Swish, linear_layer
 from dtp_scvi.nn._schedule import Draw, NoiseSchedule, RowNoise, guided, sample_ddim, sample_ddpm
 from dtp_scvi.nn._tokens import ProgramTokens, SparseBagSum, bag_offsets
 from dtp_scvi.nn._values import AmountToken, ContinuousValues, StepEmbedding, ValueBins
@@ -21,14 +22,17 @@ __all__ = [
     "MaskedAttention",
     "NoiseSchedule",
     "ProgramTokens",
+    "ResidualBlock",
     "RowNoise",
     "SparseBagSum",
     "StepEmbedding",
+    "Swish",
     "TransformerBlock",
     "ValueBins",
     "WeightAverage",
     "bag_offsets",
     "guided",
+    "linear_layer",
     "linear_values",
     "log_normalize",
     "sample_ddim",

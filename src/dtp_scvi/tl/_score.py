@@ -24,7 +24,7 @@ from dtp_scvi._docs import docs
 from dtp_scvi._logging import logger, warn
 from dtp_scvi._validate import check_one_of, check_range, near_matches, problem
 from dtp_scvi.hub import load
-from dtp_scvi.model import ALIGN, ResponseBase, load_model, versions
+from dtp_scvi.model import ALIGN, ResponseBase, load_predictor, versions
 from dtp_scvi.tl._calls import as_sets, called
 from dtp_scvi.tl._predict import MOST_ROWS, predict
 from dtp_scvi.tl._score_response import check_arguments, score_response
@@ -235,7 +235,7 @@ def _opened(
         found = load(DEFAULT_MODEL)
         logger.info("No model was named: %s is used, %s.", DEFAULT_MODEL, found.worth_)
         return found
-    return load_model(model) if isinstance(model, str | Path) else model
+    return load_predictor(model) if isinstance(model, str | Path) else model
 
 
 def _refuse_for_classifiers(align: str, target: str | None) -> None:

@@ -8,6 +8,7 @@ from dtp_scvi.train._baseline_scores import LSC17_WEIGHTS
 from dtp_scvi.train._baseline_study import study_rows
 from dtp_scvi.train._baselines import BASELINES, MORE_BASELINES, fit_baseline, usable_baselines
 from dtp_scvi.train._batches import Rows, SparseBatches
+from dtp_scvi.train._dense_batches import DenseBatches, DenseRows
 from dtp_scvi.train._imitate import LinearStart, ridge_start
 from dtp_scvi.train._linear import Folds, LinearFit, fit_linear
 from dtp_scvi.train._panel import Panel, choose_panel, gene_attributions, panel_table
@@ -33,6 +34,7 @@ from dtp_scvi.train._prepare import (
     token_basis,
 )
 from dtp_scvi.train._run import Trainable, run_plan
+from dtp_scvi.train._vae import VAEPlan, deal_rows, hold_out
 
 __all__ = [
     "BASELINES",
@@ -42,6 +44,8 @@ __all__ = [
     "PERTURBATION_BASELINES",
     "RESAMPLERS",
     "Axes",
+    "DenseBatches",
+    "DenseRows",
     "DistillPlan",
     "FittedBaseline",
     "Folds",
@@ -57,13 +61,16 @@ __all__ = [
     "SparseBatches",
     "TokenBasis",
     "Trainable",
+    "VAEPlan",
     "check_resample",
     "choose_panel",
+    "deal_rows",
     "dense",
     "fit_baseline",
     "fit_linear",
     "fit_perturbation_baseline",
     "gene_attributions",
+    "hold_out",
     "inner_folds",
     "log_rows",
     "mix_rows",
