@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from dtp_scvi._validate import problem
 from dtp_scvi.model._amu import AMU
 from dtp_scvi.model._bundle import NETWORKS, read_meta
+from dtp_scvi.model._pertdit import PertDiT
 from dtp_scvi.model._res_vae import ResVAE
 from dtp_scvi.model._response import ResponseModel
 from dtp_scvi.model._response_transformer import ResponseTransformer
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.model._transformer import DTPTransformer
+from dtp_scvi.model._xpert import XPert
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -25,12 +27,14 @@ _CLASSES: dict[str, type[ExpressionClassifier]] = {
 _RESPONSE_CLASSES: dict[str, type[ResponseModel | ResponseTransformer]] = {
     cls.__name__: cls for cls in (ResponseModel, ResponseTransformer)
 }
-_NETWORK_CLASSES: dict[str, type[ResVAE]] = {cls.__name__: cls for cls in (ResVAE,)}
+_NETWORK_CLASSES: dict[str, type[PertDiT | ResVAE | XPert]] = {
+    cls.__name__: cls for cls in (PertDiT, ResVAE, XPert)
+}
 
 
 def load_model(
     dir_path: str | Path, adata: AnnData | None = None
-) -> ExpressionClassifier | ResponseModel | ResponseTransformer | ResVAE:
+) -> ExpressionClassifier | ResponseModel | ResponseTransformer | ResVAE | PertDiT | XPert:
     """Read a model directory of any class of this package; nothing in it is executed.
 
     Parameters
@@ -82,7 +86,7 @@ def load_predictor(
         msg = problem(
             f"a model that predicts a class or a response in {dir_path}",
             f"a {name}",
-            f"Use dtp_scvi.model.{name}.load: it gives a latent representation.",
+            f"Use dtp_scvi.model.{name}.load.",
         )
         raise ValueError(msg)
     if name not in _CLASSES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -91,6 +91,21 @@ class DrugBuffers(nn.Module):
         """
         for name, value in parts.items():
             getattr(self, name).copy_(value)
+
+    @torch.no_grad()
+    def extended(self, **parts: Tensor) -> DrugBuffers:
+        """Return a table with further drugs behind those of this one.
+
+        Parameters
+        ----------
+        **parts
+            ``tokens``, ``mask``, ``vector``, ``graph`` and ``in_graph`` of the further drugs.
+        """
+        table = DrugBuffers(replace(self.sizes, n_drugs=0))
+        for name, value in parts.items():
+            own = getattr(self, name)
+            setattr(table, name, torch.cat([own, value.to(own)]))
+        return table
 
     def lookup(self, codes: Tensor) -> Drugs:
         """Return the drugs of a batch, without tokens that none of them has.

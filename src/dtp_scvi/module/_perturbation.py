@@ -30,6 +30,8 @@ class PerturbationBatch(TypedDict):
     """Duration in hours, float32, (n_rows,)."""
     cell: Tensor
     """Position of the cell line, int64, -1 where it is unknown, (n_rows,)."""
+    noise: Tensor
+    """Seed of the row's own noise, int64, (n_rows,)."""
 
 
 class PerturbationModule(BaseModuleClass):

@@ -65,6 +65,19 @@ class GeneTokens(nn.Module):
         self.norm = nn.LayerNorm(d_model, eps=_EPS)
         self.dropout = nn.Dropout(dropout)
 
+    @torch.no_grad()
+    def set_range(self, low: float, high: float) -> None:
+        """Set the first and last edge of the bins, where there are bins.
+
+        Parameters
+        ----------
+        low, high
+            On the scale of the input.
+        """
+        if isinstance(self.value, ValueBins):
+            edges = self.value.edges
+            edges.copy_(torch.linspace(low, high, len(edges)))
+
     def forward(self, values: Tensor, standardised: Tensor) -> Tensor:
         """Return CLS and gene tokens, (n_rows, n_genes + 1, d_model).
 

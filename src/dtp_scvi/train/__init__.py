@@ -17,6 +17,7 @@ from dtp_scvi.train._perturbation_baselines import (
     PERTURBATION_BASELINES,
     fit_perturbation_baseline,
 )
+from dtp_scvi.train._perturbation_plan import PerturbationPlan
 from dtp_scvi.train._perturbation_rows import (
     PerturbationKeys,
     PerturbationRows,
@@ -34,6 +35,7 @@ from dtp_scvi.train._prepare import (
     token_basis,
 )
 from dtp_scvi.train._run import Trainable, run_plan
+from dtp_scvi.train._treated_rows import TreatedBatches, TreatedRows, noise_seeds
 from dtp_scvi.train._vae import VAEPlan, deal_rows, hold_out
 
 __all__ = [
@@ -55,12 +57,15 @@ __all__ = [
     "Panel",
     "PanelPlan",
     "PerturbationKeys",
+    "PerturbationPlan",
     "PerturbationRows",
     "ResidualPlan",
     "Rows",
     "SparseBatches",
     "TokenBasis",
     "Trainable",
+    "TreatedBatches",
+    "TreatedRows",
     "VAEPlan",
     "check_resample",
     "choose_panel",
@@ -74,6 +79,7 @@ __all__ = [
     "inner_folds",
     "log_rows",
     "mix_rows",
+    "noise_seeds",
     "panel_table",
     "perturbation_keys",
     "perturbation_rows",

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from dtp_scvi.module import PerturbationBatch
+from dtp_scvi.train._batches import EpochBatches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
 _WATCHED_AT_ONCE = 128
 
@@ -95,17 +96,6 @@ def noise_seeds(names: Iterable[object], seed: int) -> np.ndarray:
     return np.array([zlib.crc32(f"{seed}:{name}".encode()) for name in names], dtype=np.int64)
 
 
-class _Epoch(IterableDataset[PerturbationBatch]):
-    def __init__(self, n_batches: int, make: Callable[[], Iterator[PerturbationBatch]]) -> None:
-        self.n_batches, self.make = n_batches, make
-
-    def __len__(self) -> int:
-        return self.n_batches
-
-    def __iter__(self) -> Iterator[PerturbationBatch]:
-        return self.make()
-
-
 class TreatedBatches(LightningDataModule):
     """Shuffled training rows and watched rows in order.
 
@@ -151,9 +141,9 @@ class TreatedBatches(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[PerturbationBatch]:
         """Return the training batches, in an order that the seed fixes."""
-        return DataLoader(_Epoch(self.n_batches, self._training), batch_size=None)
+        return DataLoader(EpochBatches(self.n_batches, self._training), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[PerturbationBatch]:
         """Return the watched rows."""
         n_batches = -(-self.n_val // _WATCHED_AT_ONCE)
-        return DataLoader(_Epoch(n_batches, self._watching), batch_size=None)
+        return DataLoader(EpochBatches(n_batches, self._watching), batch_size=None)
