@@ -204,7 +204,9 @@ class PertDiT(PerturbationModel):
         return PertDiTModule(shape.n_genes, shape.drugs, **self._architecture)
 
     def _watching(self) -> dict[str, Any]:
-        return {"n_steps": min(_WATCHED_STEPS, self._architecture["n_steps"])}
+        if self._architecture["objective"] == "ddpm":
+            return {"n_steps": min(_WATCHED_STEPS, self._architecture["n_steps"])}
+        return {"n_steps": _WATCHED_STEPS}
 
     @docs.dedent
     def predict(  # type: ignore[override]
@@ -214,7 +216,7 @@ class PertDiT(PerturbationModel):
         return_delta: bool = True,
         return_std: bool = False,
         n_samples: int = 4,
-        n_steps: int = 10,
+        n_steps: int | None = None,
         sampler: Sampler = "auto",
         guidance: float = 1.0,
         seed: int = 0,
@@ -238,7 +240,8 @@ class PertDiT(PerturbationModel):
         n_samples
             Samples to average.
         n_steps
-            Steps of ``"ddim"``, at most those of the schedule, and of ``"heun"``.
+            Steps of ``"ddim"``, at most those of the schedule, and of ``"heun"``; by default 10,
+            or all of a shorter schedule.
         sampler
             ``"ddim"`` or ``"ddpm"`` (all steps); ``"heun"`` for ``"edm"``; ``"auto"``: the first
             that fits the model.
@@ -261,6 +264,7 @@ class PertDiT(PerturbationModel):
         KeyError, ValueError
             When a column or gene is missing, a drug has no structure, or an option does not fit.
         """
+        n_steps = self._watching()["n_steps"] if n_steps is None else n_steps
         self._check_sampling(n_samples, n_steps, sampler, return_std=return_std)
         sampling = {
             "n_samples": n_samples,

@@ -14,7 +14,7 @@ from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
 
-from dtp_scvi._constants import PERTURBATION_RESEARCH_USE, SPLIT_KEY
+from dtp_scvi._constants import CONTROL_KEY, PERTURBATION_RESEARCH_USE, SPLIT_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._labels import text_column
 from dtp_scvi._logging import progress, warn
@@ -390,7 +390,7 @@ class PerturbationModel(SavedModel):
             mean[rows], spread[rows] = (part.cpu().numpy() for part in found)
         if not return_delta:
             position = adata.var_names.get_indexer(pd.Index(self.genes_))
-            mean += np.asarray(adata.obsm["dtp_control"])[:, position]
+            mean += np.asarray(adata.obsm[CONTROL_KEY])[:, position]
         return tuple(  # type: ignore[return-value]
             pd.DataFrame(part, index=adata.obs_names.copy(), columns=self.genes_)
             for part in (mean, spread)

@@ -192,7 +192,7 @@ def read_treated(
     if arguments["cell_key"] is not None and arguments["cell_key"] in adata.obs:
         names = text_column(adata.obs, arguments["cell_key"], "cell_key")
         cell = pd.Index(cells).get_indexer(pd.Index(names)).astype(np.int64)
-    matrix = get_matrix(adata, arguments["layer"]) if values else None
+    matrix: Any = get_matrix(adata, arguments["layer"]) if values else None
     return TreatedRows(
         matrix=matrix.tocsr() if hasattr(matrix, "tocsr") else matrix,
         control=_controls(adata),

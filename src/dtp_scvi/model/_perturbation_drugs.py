@@ -175,7 +175,8 @@ def new_drugs(
         {DRUG_KEY: drug[chosen], SMILES_KEY: adata.obs[smiles_key].astype(object)[chosen]}
     ).drop_duplicates()
     obs.index = pd.Index([str(i) for i in range(len(obs))])
-    alone = AnnData(obs=obs)
+    # A column, as data without genes are refused.
+    alone = AnnData(np.zeros((len(obs), 1), np.float32), obs)
     options = {name: encoding[name] for name in _ENCODING}
     # A fingerprint needs no atoms, so a model without them sets no limit.
     most = sizes.n_tokens if features.atoms else None

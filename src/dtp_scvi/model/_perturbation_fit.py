@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dtp_scvi._validate import check_positive_int, check_range, problem
 from dtp_scvi.model._perturbation_data import watched_rows
 from dtp_scvi.train import PerturbationPlan, TreatedBatches, TreatedRows, run_plan
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from dtp_scvi.module import PerturbationModule

@@ -62,7 +62,7 @@ class XPert(PerturbationModel):
     fingerprint
         ``"bits"``, ``"counts"`` (as log1p) or ``None``.
     graph_key
-        Name of precomputed drug vectors (:func:`dtp_scvi.pp.add_drug_embeddings`); a drug without
+        Name of precomputed drug vectors (:func:`dtp_scvi.pp.add_drug_embedding`); a drug without
         one gets a learned vector.
     gene_vectors_key
         Key of ``adata.varm`` with prior vectors of genes, for example of a protein network.

@@ -151,7 +151,7 @@ class DrugTokens(nn.Module):
         slots = [kinds.index(name.split(" ")[0]) for name in names]
         if positions == "slot":
             slots = list(range(len(names)))
-        self.register_buffer("slots", torch.tensor(slots, dtype=torch.long))
+        self.register_buffer("slots", torch.tensor(slots, dtype=torch.long), persistent=False)
         self.position = nn.Embedding(max(slots, default=0) + 1, d_model)
         self.norm = nn.LayerNorm(d_model, eps=_EPS)
         self.dropout = nn.Dropout(dropout)
