@@ -88,7 +88,7 @@ def wells():
 @pytest.fixture(scope="module")
 def xpert(wells):
     model = XPert(wells, **TINY_XPERT)
-    model.train(max_epochs=40, lr=1e-2, batch_size=16, patience=40, ema=0.9)
+    model.train(max_epochs=25, lr=1e-2, batch_size=16, patience=25, ema=0.9)
     return model
 
 
@@ -116,7 +116,7 @@ def mean_change_error(wells, test):
 
 def test_xpert_learns_what_unseen_drugs_do(wells, xpert):
     test = part(wells, "test")
-    assert error(xpert.predict(test), test) < 0.6 * mean_change_error(wells, test)
+    assert error(xpert.predict(test), test) < 0.75 * mean_change_error(wells, test)
     assert xpert.evaluation_["delta_mse"] < xpert.evaluation_["mean_delta_mse"]
 
 
