@@ -67,6 +67,15 @@ class NetworkShape:
 class PerturbationModel(SavedModel):
     """Base of :class:`XPert` and :class:`PertDiT`.
 
+    Parameters
+    ----------
+    adata
+        Data that were set up, or ``None`` with a registry.
+    registry
+        Registry of a saved model; for loading.
+    features
+        Which parts of the table of drugs the network is given.
+
     Attributes
     ----------
     genes_
