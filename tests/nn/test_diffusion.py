@@ -138,6 +138,13 @@ def test_ddim_steps_lead():
 
     sample_ddim(denoise, NoiseSchedule(50).double(), normal(1), 10)
     assert seen == [45, 40, 35, 30, 25, 20, 15, 10, 5, 0]
+    # A number that does not divide the schedule starts among the noisiest steps as well.
+    for n_steps in (1, 7, 30, 50):
+        seen.clear()
+        sample_ddim(denoise, NoiseSchedule(50).double(), normal(1), n_steps)
+        assert len(set(seen)) == n_steps
+        assert seen[-1] == 0
+        assert seen[0] == 50 - -(-50 // n_steps)
 
 
 def test_heun_follows_the_flow_of_a_gaussian():

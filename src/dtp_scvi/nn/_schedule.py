@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -93,8 +94,9 @@ def sample_ddpm(eps_of: EpsOf, schedule: NoiseSchedule, draw: Draw) -> Tensor:
 def sample_ddim(eps_of: EpsOf, schedule: NoiseSchedule, noise: Tensor, n_steps: int) -> Tensor:
     """Walk back along ``n_steps`` evenly spread steps without adding noise.
 
-    Song et al., Denoising diffusion implicit models, ICLR 2021, with eta 0. Steps are
-    0, r, 2r, ... with r the whole part of schedule length over ``n_steps`` ("leading").
+    Song et al., Denoising diffusion implicit models, ICLR 2021, with eta 0. Steps are the whole
+    parts of 0, r, 2r, ... with r the length of the schedule over ``n_steps`` ("leading"). A whole
+    r would leave out the noisiest steps, where rows of noise belong, unless it divides.
 
     Parameters
     ----------
@@ -107,14 +109,15 @@ def sample_ddim(eps_of: EpsOf, schedule: NoiseSchedule, noise: Tensor, n_steps: 
     n_steps
         Number of evaluations, 1 to the length of the schedule.
     """
-    x, stride = noise, schedule.n_steps // n_steps
-    for step in reversed(range(0, stride * n_steps, stride)):
+    x = noise
+    steps = [index * schedule.n_steps // n_steps for index in range(n_steps)]
+    for before, step in reversed(list(pairwise([-1, *steps]))):
         t = torch.full((len(x),), step, device=x.device)
         eps = eps_of(x, t)
         x0 = schedule.x0_of(x, eps, t)
-        if step == 0:
+        if before < 0:
             return x0
-        x = schedule.add_noise(x0, eps, t - stride)
+        x = schedule.add_noise(x0, eps, torch.full_like(t, before))
     return x
 
 

@@ -68,11 +68,11 @@ class PerturbationPlan(KeepBestPlan):
         draw = RowNoise(batch["noise"].tolist(), module.n_genes, batch["control"].device)
         delta, _ = module.predict_delta(batch, draw=draw, **self._sampling)
         error = (delta - (batch["x"] - batch["control"])).square()
-        self._outputs.append((error.sum(dtype=torch.float64), error.numel()))
+        self._outputs.append((error.mean(), error.numel()))
 
     def on_validation_epoch_end(self) -> None:
         """Average over rows and genes, and go back to the weights as they are."""
-        total = sum(float(error) for error, _ in self._outputs)
+        total = sum(float(error) * count for error, count in self._outputs)
         n = sum(count for _, count in self._outputs)
         self._outputs.clear()
         self.finish_epoch(total / n)
