@@ -144,6 +144,10 @@ REPRESENTATION_RESEARCH_USE: Final = (
     "For research use only. A latent representation says which rows look alike to the model; it "
     "is not a diagnosis and not a statement about a patient."
 )
+PERTURBATION_RESEARCH_USE: Final = (
+    "For research use only. A predicted change says what a drug may do to the expression of cells "
+    "like those of training; it is no statement about a patient and no guide to treatment."
+)
 RESEARCH_USE: Final = (
     "For research use only. The score is the predicted membership of the positive training "
     "class; it is not a diagnosis and not a statement about a patient."

@@ -23,6 +23,7 @@ from dtp_scvi.train._perturbation_baselines import (
     PERTURBATION_BASELINES,
     fit_perturbation_baseline,
 )
+from dtp_scvi.train._perturbation_plan import PerturbationPlan
 from dtp_scvi.train._perturbation_rows import (
     PerturbationKeys,
     PerturbationRows,
@@ -45,6 +46,7 @@ from dtp_scvi.train._sensitivity import (
     SensitivityPlan,
     fit_adapter,
 )
+from dtp_scvi.train._treated_rows import TreatedBatches, TreatedRows, noise_seeds
 from dtp_scvi.train._vae import VAEPlan, deal_rows, hold_out
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "Panel",
     "PanelPlan",
     "PerturbationKeys",
+    "PerturbationPlan",
     "PerturbationRows",
     "ResidualPlan",
     "Rows",
@@ -77,12 +80,15 @@ __all__ = [
     "SparseBatches",
     "TokenBasis",
     "Trainable",
+    "TreatedBatches",
+    "TreatedRows",
     "VAEPlan",
     "augment_classes",
     "augmentation_multipliers",
     "check_resample",
     "choose_panel",
     "deal_rows",
+    "dense",
     "fit_adapter",
     "fit_baseline",
     "fit_linear",
@@ -93,6 +99,7 @@ __all__ = [
     "latent_start",
     "log_rows",
     "mix_rows",
+    "noise_seeds",
     "panel_table",
     "perturbation_keys",
     "perturbation_rows",
