@@ -252,7 +252,7 @@ def test_a_part_without_rows(wells):
 def test_counts_are_refused():
     adata = simulated()
     adata.X = np.random.default_rng(0).poisson(np.exp2(adata.X)).astype(np.float32)
-    with pytest.raises(ValueError, match=r"log2 values in adata\.X; found .*counts"):
+    with pytest.raises(ValueError, match=r"logarithms in adata\.X; found .*counts"):
         set_up(adata, XPert)
 
 

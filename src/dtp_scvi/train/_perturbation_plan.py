@@ -39,7 +39,6 @@ class PerturbationPlan(KeepBestPlan):
         self, module: PerturbationModule, *, ema: float, sampling: dict[str, Any], **kwargs: Any
     ) -> None:
         super().__init__(module, **kwargs)
-        self._module = [module]
         self._average = WeightAverage(module, ema)
         self._sampling = sampling
         self._swapped = ExitStack()
@@ -47,7 +46,7 @@ class PerturbationPlan(KeepBestPlan):
 
     def training_step(self, batch: PerturbationBatch, batch_idx: int) -> Tensor:
         """Return the network's loss."""
-        out = self._module[0].batch_loss(batch)
+        out = self.network.batch_loss(batch)
         self._train_loss.append(out.loss.detach())
         for name, term in (out.extra_metrics or {}).items():
             self._terms.setdefault(name, []).append(term)
@@ -63,7 +62,7 @@ class PerturbationPlan(KeepBestPlan):
 
     def validation_step(self, batch: PerturbationBatch, batch_idx: int) -> None:
         """Collect the squared error of the watched rows."""
-        module = self._module[0]
+        module = self.network
         # One copy to the CPU a batch: it is where noise is drawn.
         draw = RowNoise(batch["noise"].tolist(), module.n_genes, batch["control"].device)
         delta, _ = module.predict_delta(batch, draw=draw, **self._sampling)
@@ -84,10 +83,10 @@ class PerturbationPlan(KeepBestPlan):
 
     def keep(self) -> None:
         """Copy the weights; tables of drugs and moments of genes do not change."""
-        parameters = self._module[0].named_parameters()
+        parameters = self.network.named_parameters()
         self.best_state = {name: value.detach().clone() for name, value in parameters}
 
     def on_fit_end(self) -> None:
         """Go back to the best weights."""
         if self.best_state:
-            self._module[0].load_state_dict(self.best_state, strict=False)
+            self.network.load_state_dict(self.best_state, strict=False)
