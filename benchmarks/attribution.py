@@ -12,8 +12,10 @@ Run: ``python benchmarks/attribution.py``
 from __future__ import annotations
 
 import argparse
+import json
 import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,8 +61,8 @@ def refusal(error: ValueError) -> str:
     return str(error).partition("found ")[2].partition(":")[0]
 
 
-def report(models: dict[str, Any], cells: AnnData, max_cells: int) -> None:
-    """Print both tables."""
+def report(models: dict[str, Any], cells: AnnData, max_cells: int, path: Path | None) -> None:
+    """Print both tables, and write them."""
     truth, rankings, costs = drivers(cells), others(cells), []
     for name, model in models.items():
         for method in ("integrated_gradients", "gradient_shap", "deep_lift"):
@@ -100,6 +102,8 @@ def report(models: dict[str, Any], cells: AnnData, max_cells: int) -> None:
     print(pd.DataFrame(rows).T.to_string(float_format="{:.3f}".format))
     print("\nCost, completeness and stability")
     print(pd.DataFrame(costs).to_string(index=False, float_format="{:.2g}".format, na_rep=""))
+    if path is not None:
+        path.write_text(json.dumps({"auprc": rows, "cost": costs}, indent=1) + "\n")
 
 
 def main() -> None:
@@ -111,6 +115,7 @@ def main() -> None:
     options.add_argument("--epochs", type=int, default=30)
     options.add_argument("--max-cells", type=int, default=500)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--json", type=Path, help="write the numbers to this file")
     given = options.parse_args()
     cells = dtp.datasets.simulate_cells(
         given.cells, given.genes, n_donors=given.donors, interaction_effect=1.5, seed=given.seed
@@ -129,7 +134,7 @@ def main() -> None:
         f"AUROC on the training cells {roc_auc_score(positive, logits):.3f}, oracle {oracle:.3f}; "
         f"residual kept {teacher.protocol_['member_scale']}"
     )
-    report({"teacher": teacher, "student": student}, cells, given.max_cells)
+    report({"teacher": teacher, "student": student}, cells, given.max_cells, given.json)
 
 
 if __name__ == "__main__":
