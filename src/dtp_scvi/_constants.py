@@ -54,6 +54,17 @@ DRUG_AUC_KEY: Final = "drug_auc"
 PATIENT_KEY: Final = "patient"
 TIME_KEY: Final = "time"
 EVENT_KEY: Final = "event"
+LN_IC50_KEY: Final = "ln_ic50"
+
+# Words of obsm[RESPONSE_KEY] of cell lines, and of the truth of simulated cells.
+RESISTANT: Final = "resistant"
+SENSITIVE: Final = "sensitive"
+
+# Written by tl.compare_transfer.
+TRANSFER_COMPARISON_KEY: Final = "dtp_drug_transfer"
+
+# Left in ``attrs`` by tl.compare_attributions.
+ATTRIBUTION_COMPARISON_KEY: Final = "dtp_attribution_comparison"
 
 # Left in ``attrs`` by the readers of target evidence, and by tl.essentiality.
 REPORT_KEY: Final = "dtp_report"
