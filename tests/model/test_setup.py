@@ -270,3 +270,16 @@ def test_expression_is_left_alone(adata, made):
     assert set(adata.uns) - set(made.uns) == {"_scvi_uuid", "_scvi_manager_uuid"}
     assert (adata.X != made.X).nnz == 0
     assert (adata.layers["counts"] != made.layers["counts"]).nnz == 0
+
+
+@both_classes
+def test_values_as_they_are_are_refused_by_models_of_expression(adata, cls):
+    match = f'expression for {cls.__name__}.*found scale="as_is".*Pass counts'
+    refused(adata, match, cls=cls, scale="as_is")
+
+
+def test_so_they_are_in_a_query(teacher, query):
+    with pytest.raises(
+        ValueError, match='expression for this DTPTransformer.*found scale="as_is"'
+    ):
+        teacher.predict_logits(query, layer="counts", scale="as_is")

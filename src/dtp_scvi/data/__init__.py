@@ -17,7 +17,14 @@ from dtp_scvi.data._network_damaged import damaged_symbols
 from dtp_scvi.data._network_match import NetworkMatch, match_network
 from dtp_scvi.data._programs import coexpression_programs
 from dtp_scvi.data._scale import ScaleReport, detect_scale, resolve_scale
-from dtp_scvi.data._scale_kinds import LINEARISE, Scale, linearise, linearise_block, scale_kind
+from dtp_scvi.data._scale_kinds import (
+    LINEARISE,
+    SIGNED,
+    Scale,
+    linearise,
+    linearise_block,
+    scale_kind,
+)
 from dtp_scvi.data._splits import feasible_folds, group_folds, leave_one_group_out
 from dtp_scvi.data._symbols import SymbolResolver
 
@@ -25,6 +32,7 @@ __all__ = [
     "GENE_HEADERS",
     "LINEARISE",
     "N_READERS",
+    "SIGNED",
     "Block",
     "GeneAlignment",
     "NetworkMatch",

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from dtp_scvi._validate import check_one_of, problem
 from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._rows import Rows, open_rows
-from dtp_scvi.data._scale_kinds import Scale, ScaleKind, linearise, scale_kind
+from dtp_scvi.data._scale_kinds import SIGNED, Scale, ScaleKind, linearise, scale_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,8 @@ class Block:
         model's order, absent where a gene is missing. The order of the entries in a row is not
         sorted. Treat it as read-only.
     total
-        Sum over *all* genes of the input on the linear scale, float64, shape ``(n_rows,)``.
+        Sum over *all* genes of the input on the linear scale, float64, shape ``(n_rows,)``; of
+        values that are used as they are their plain sum.
     """
 
     rows: slice
@@ -78,7 +79,7 @@ def iter_blocks(
         Scale of the values, which says how :attr:`Block.total` is summed.
     reduce
         How columns that feed the same model gene are combined: ``"sum"`` or ``"mean"``; by default
-        the sum on a linear scale and the mean on a logarithmic one.
+        the sum on a linear scale and the mean on any other.
     indices
         Rows to read, in any order, repeats allowed, or a boolean mask; rows come back in this
         order. On files, ascending indices read faster.
@@ -87,8 +88,8 @@ def iter_blocks(
         a block never has fewer than 64 rows or more than 4,096.
     check
         Name of the matrix in messages; where it is given, NaN, infinite and negative values are
-        refused as by :func:`check_matrix`, without another pass over the matrix; on the scale
-        ``log2`` negative values are fit.
+        refused as by :func:`check_matrix`, without another pass over the matrix; on the scales
+        ``log2`` and ``as_is`` negative values are fit.
     then
         Called with each block in the thread that read it; its result is yielded in place of the
         block.
@@ -125,7 +126,7 @@ def iter_blocks(
             "Align the gene names of this matrix.",
         )
         raise ValueError(msg)
-    kind, no_pseudocount = scale_kind(scale), scale == Scale.LOG2
+    kind, no_pseudocount, signed = scale_kind(scale), scale == Scale.LOG2, scale in SIGNED
     if reduce is None:
         reduce = "sum" if kind == "linear" and not no_pseudocount else "mean"
     check_one_of(reduce, ("sum", "mean"), "reduce")
@@ -143,8 +144,8 @@ def iter_blocks(
                 check_matrix(matrix, name=check, negative=True)
             rows = _filled(rows, reader.shape[1])
         total = _totals(rows, kind)
-        if check is not None and not _fit(rows, total):
-            check_matrix(matrix, name=check, negative=no_pseudocount)
+        if check is not None and not _fit(rows, total, negative=signed):
+            check_matrix(matrix, name=check, negative=signed)
         block = Block(slice(start, stop), cut(rows), total)
         return block if then is None else then(block)
 
@@ -154,9 +155,10 @@ def iter_blocks(
         yield from map(make, range(0, n_rows, step))
 
 
-def _fit(rows: Rows, total: np.ndarray) -> bool:
-    """Whether no value is NaN, infinite (its row's total is then not finite) or negative."""
-    return bool(np.isfinite(total).all() and float(np.min(rows.data, initial=0)) >= 0)
+def _fit(rows: Rows, total: np.ndarray, *, negative: bool) -> bool:
+    """Whether no value is NaN, infinite (its row's total is then not finite) or wrongly negative."""
+    low = 0.0 if negative else float(np.min(rows.data, initial=0))
+    return bool(np.isfinite(total).all() and low >= 0)
 
 
 def _filled(rows: Rows, n_vars: int) -> Rows:
@@ -245,7 +247,7 @@ class _Cut:
 def _totals(rows: Rows, kind: ScaleKind) -> np.ndarray:
     """Sum each row on the linear scale, in double precision."""
     total = np.zeros(len(rows))
-    lengths = np.diff(rows.indptr)
+    lengths, logs = np.diff(rows.indptr), kind in ("log1p", "log2p1")
     filled = np.flatnonzero(lengths)
     if not filled.size:
         return total
@@ -253,13 +255,13 @@ def _totals(rows: Rows, kind: ScaleKind) -> np.ndarray:
     for part in np.split(filled, np.searchsorted(filled, np.unique(starts)[1:])):
         first, last = rows.indptr[part[0]], rows.indptr[part[-1] + 1]
         values = rows.data[first:last]
-        if kind != "linear":
+        if logs:
             # exp is vectorised where expm1 is not; the sum over genes hides the last digits.
             values = np.exp(values if kind == "log1p" else values * math.log(2.0))
         # Converted before the sum, so that the order of summation depends on the row alone and
         # a row has the same total in every block.
         total[part] = np.add.reduceat(values.astype(np.float64), rows.indptr[part] - first)
-    return total if kind == "linear" else total - lengths
+    return total - lengths if logs else total
 
 
 def _positions(indices: np.ndarray, n_rows: int) -> np.ndarray:

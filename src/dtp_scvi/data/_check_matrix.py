@@ -99,5 +99,6 @@ def _raise(matrix: Any, name: str, *, negative: bool) -> None:
         if only_negative
         else "Find where they arose, or set them to the value they stand for."
     )
-    msg = problem(f"finite, non-negative values in {name}", f"{faults} values{place}", todo)
+    fit = "finite" if negative else "finite, non-negative"
+    msg = problem(f"{fit} values in {name}", f"{faults} values{place}", todo)
     raise ValueError(msg)

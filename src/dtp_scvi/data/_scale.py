@@ -9,7 +9,7 @@ from dtp_scvi._validate import check_one_of, problem
 from dtp_scvi.data._check_matrix import check_matrix
 from dtp_scvi.data._sample import sample_rows
 from dtp_scvi.data._scale_evidence import measure
-from dtp_scvi.data._scale_kinds import LINEARISE, Scale, scale_kind
+from dtp_scvi.data._scale_kinds import LINEARISE, SIGNED, Scale, scale_kind
 from dtp_scvi.data._scale_rules import CONSTANT_CV, MAX_LOG, describe, judge
 
 if TYPE_CHECKING:
@@ -120,7 +120,12 @@ def detect_scale(matrix: Any, *, seed: int | None = 0, n_rows: int = 256) -> Sca
 
 
 def resolve_scale(
-    matrix: Any, declared: Scale | str = "auto", *, seed: int | None = 0, name: str = "adata.X"
+    matrix: Any,
+    declared: Scale | str = "auto",
+    *,
+    seed: int | None = 0,
+    name: str = "adata.X",
+    values: bool = False,
 ) -> Scale:
     """
     Settle the scale of a matrix: the declared one unless the evidence contradicts it.
@@ -135,10 +140,13 @@ def resolve_scale(
         Seed of the choice of rows that are looked at.
     name
         What to call the matrix in messages, e.g. ``'adata.layers["counts"]'``.
+    values
+        Whether the scale ``"as_is"`` may be declared, for values that are no expression. It is
+        taken on trust: there is nothing to test it by.
 
     Returns
     -------
-    A scale that :func:`linearise` can undo.
+    A scale that :func:`linearise` can undo, or ``"as_is"``.
 
     Raises
     ------
@@ -155,10 +163,13 @@ def resolve_scale(
     >>> str(resolve_scale(counts))
     'counts'
     """
-    check_one_of(str(declared), ["auto", *map(str, LINEARISE)], "scale")
+    usable = [*LINEARISE, Scale.AS_IS] if values else LINEARISE
+    check_one_of(str(declared), ["auto", *map(str, usable)], "scale")
     report = detect_scale(matrix, seed=seed)
     if report.evidence["n_not_finite"]:
-        check_matrix(matrix, name=name, negative=str(declared) == Scale.LOG2)
+        check_matrix(matrix, name=name, negative=str(declared) in SIGNED)
+    if str(declared) == Scale.AS_IS:
+        return Scale.AS_IS
     if str(declared) == "auto":
         return _settle_alone(report, name)
     declared = Scale(declared)

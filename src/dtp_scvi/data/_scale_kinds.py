@@ -10,7 +10,7 @@ import numpy as np
 
 from dtp_scvi._validate import problem
 
-ScaleKind = Literal["linear", "log1p", "log2p1"]
+ScaleKind = Literal["linear", "log1p", "log2p1", "as_is"]
 
 
 class Scale(StrEnum):
@@ -38,6 +38,9 @@ class Scale(StrEnum):
     """log2(1 + x), x counts or size-factor-normalised, summing to anything else."""
     LOG2 = "log2"
     """log2(x) without a pseudocount (RPKM, TMM): negative where x < 1, and 0 stands for 1."""
+    AS_IS = "as_is"
+    """Values that are used as they are, of either sign (coordinates of an embedding, z-scores).
+    Never detected, only declared, and only for models that take such values."""
     ZSCORE = "zscore"
     """Centred per gene: refused."""
     DOUBLE_LOG = "double_log"
@@ -61,12 +64,16 @@ LINEARISE: Final[dict[Scale, ScaleKind]] = {
     Scale.LOG2: "linear",
 }
 
+# Scales on which a negative value is fit.
+SIGNED: Final = frozenset({Scale.LOG2, Scale.AS_IS})
+
 
 def scale_kind(scale: Scale | str) -> ScaleKind:
     """
-    Return the transform of rows once read: ``"linear"``, ``"log1p"`` or ``"log2p1"``.
+    Return the transform of rows once read: ``"linear"``, ``"log1p"``, ``"log2p1"`` or ``"as_is"``.
 
     Rows on the scale ``"log2"`` are linear then: :func:`iter_blocks` takes their logarithm off.
+    Values that are used as they are have no transform.
 
     Parameters
     ----------
@@ -85,6 +92,8 @@ def scale_kind(scale: Scale | str) -> ScaleKind:
     >>> scale_kind("log2_tpm")
     'log2p1'
     """
+    if scale == Scale.AS_IS:
+        return "as_is"
     if scale not in LINEARISE:
         usable = ", ".join(repr(str(name)) for name in LINEARISE)
         msg = problem(f"`scale` to be one of {usable}", repr(str(scale)), "Pick one of these.")
@@ -95,6 +104,8 @@ def scale_kind(scale: Scale | str) -> ScaleKind:
 def linearise(values: np.ndarray, scale: Scale | str) -> np.ndarray:
     """
     Take the logarithm off: ``x``, ``expm1(x)``, ``2**x - 1`` or ``2**x``.
+
+    Values that are used as they are stay so.
 
     Parameters
     ----------
@@ -117,7 +128,7 @@ def linearise(values: np.ndarray, scale: Scale | str) -> np.ndarray:
     kind = scale_kind(scale)
     if scale == Scale.LOG2:
         return np.exp2(values)
-    if kind == "linear":
+    if kind in ("linear", "as_is"):
         return values
     # expm1 keeps the digits of small values, which 2**x - 1 would lose.
     return np.expm1(values if kind == "log1p" else values * math.log(2.0))

@@ -43,6 +43,7 @@ _WORDS = {
     Scale.LOG2_TPM: "log2(TPM + 1)",
     Scale.LOG2_SIZEFACTOR: "log2(x + 1) of counts or size-factor-normalised counts",
     Scale.LOG2: "log2 of normalised values without a pseudocount",
+    Scale.AS_IS: "values that are used as they are",
     Scale.ZSCORE: "z-scores or residuals",
     Scale.DOUBLE_LOG: "values logged twice",
     Scale.UNKNOWN: "no scale we know",

@@ -8,6 +8,7 @@ import numpy as np
 from scvi import REGISTRY_KEYS
 
 from dtp_scvi._validate import problem, shorten
+from dtp_scvi.data import Scale
 from dtp_scvi.model._registration import read_registration
 
 if TYPE_CHECKING:
@@ -57,3 +58,29 @@ def check_same_classes(adata: AnnData, arguments: dict[str, Any], classes: list[
             "Pass the training data, or load without adata: scoring needs none.",
         )
         raise ValueError(msg)
+
+
+def check_takes_values(model: str, scale: str, *, takes: bool) -> None:
+    """Raise where values that are used as they are go to a model of expression."""
+    if str(scale) == Scale.AS_IS and not takes:
+        msg = problem(
+            f"expression for {model}, which normalises it",
+            'scale="as_is" (an embedding, z-scores)',
+            "Pass counts or their logarithms, or train a model that takes values as they are.",
+        )
+        raise ValueError(msg)
+
+
+def check_same_kind(model: str, trained: str, scale: str) -> str:
+    """Return the scale to read a query on; raise where it and the training rows do not mix."""
+    if trained != Scale.AS_IS:
+        check_takes_values(f"this {model}", scale, takes=False)
+        return scale
+    if str(scale) not in ("auto", Scale.AS_IS):
+        msg = problem(
+            f'values as they are (scale="as_is"), which this {model} was trained on',
+            f"scale={str(scale)!r}",
+            "Pass the same kind of values as in training.",
+        )
+        raise ValueError(msg)
+    return str(Scale.AS_IS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,12 @@ from dtp_scvi._validate import check_one_of, check_positive_int, problem
 from dtp_scvi.data import Scale, align_genes, gene_names, get_matrix, resolve_scale
 from dtp_scvi.model._attribute import Attribution, Explanation, attribute_classifier
 from dtp_scvi.model._bundle import weights_hash
-from dtp_scvi.model._checks import check_not_empty, classes_of
+from dtp_scvi.model._checks import (
+    check_not_empty,
+    check_same_kind,
+    check_takes_values,
+    classes_of,
+)
 from dtp_scvi.model._evidence import Evidence, adopt_result
 from dtp_scvi.model._portable import PortableModel
 from dtp_scvi.model._query import MISSING, InputOptions, Missing, Predicted, Query, stream_logits
@@ -80,6 +85,9 @@ class ExpressionClassifier(PortableModel):
         Quantiles of the held-out log-odds by class, and moments of the training rows' program
         coordinates: what :func:`dtp_scvi.tl.transfer_check` compares a query with. No rows.
     """
+
+    _takes_values: ClassVar[bool] = False
+    """Whether values that are no expression may be declared with ``scale="as_is"``."""
 
     def __init__(
         self, adata: AnnData | None = None, registry: dict[str, Any] | None = None
@@ -162,7 +170,8 @@ class ExpressionClassifier(PortableModel):
             "scale": scale,
             "allow_confounded": allow_confounded,
         }
-        found = check_training_data(adata, **arguments)
+        check_takes_values(cls.__name__, scale, takes=cls._takes_values)
+        found = check_training_data(adata, **arguments, values=cls._takes_values)
         arguments |= {"positive": found.positive, "scale": str(found.scale)}
         leave_original(ExpressionClassifier, adata)
         manager = AnnDataManager(
@@ -267,6 +276,7 @@ class ExpressionClassifier(PortableModel):
         known = adata is None and layer is None and scale == "auto"
         adata = self._own_adata() if adata is None else adata
         check_not_empty(adata)
+        scale = check_same_kind(type(self).__name__, self.scale_, scale)
         if known:
             arguments = setup_args(self.registry_)
             layer, scale = arguments["layer"], arguments["scale"]
@@ -275,7 +285,7 @@ class ExpressionClassifier(PortableModel):
         alignment = self.align(
             adata, gene_key=gene_key, min_coverage=min_coverage, missing=missing
         )
-        found = Scale(scale) if known else resolve_scale(matrix, scale, name=name)
+        found = Scale(scale) if known else resolve_scale(matrix, scale, name=name, values=True)
         return Query(matrix, found, alignment, missing, name=None if known else name)
 
     @docs.dedent

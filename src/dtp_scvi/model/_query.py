@@ -58,7 +58,7 @@ class Query:
 
     @property
     def kind(self) -> str:
-        """How values are stored: "linear", "log1p" or "log2p1"."""
+        """How values are stored: "linear", "log1p", "log2p1" or "as_is"."""
         return scale_kind(self.scale)
 
     @property

@@ -11,7 +11,7 @@ import pandas as pd
 from dtp_scvi._labels import label_classes, positive_class, text_column
 from dtp_scvi._logging import warn
 from dtp_scvi._validate import problem, shorten
-from dtp_scvi.data import Scale, check_matrix, check_object, get_matrix, resolve_scale
+from dtp_scvi.data import SIGNED, Scale, check_matrix, check_object, get_matrix, resolve_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,8 +76,12 @@ def check_training_data(
     batch_key: str | None,
     scale: str,
     allow_confounded: bool = False,
+    values: bool = False,
 ) -> Registration:
-    """Check everything a model needs and return it; raise before anything is written."""
+    """Check everything a model needs and return it; raise before anything is written.
+
+    ``values`` says whether the model takes values as they are.
+    """
     check_object(adata)
     _check_in_memory(adata)
     _check_gene_names(adata)
@@ -88,8 +92,8 @@ def check_training_data(
     batches = None if batch_key is None else text_column(adata.obs, batch_key, "batch_key")
     matrix = get_matrix(adata, layer)
     where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
-    found = resolve_scale(matrix, scale, name=where)
-    check_matrix(matrix, name=where, negative=found is Scale.LOG2)
+    found = resolve_scale(matrix, scale, name=where, values=values)
+    check_matrix(matrix, name=where, negative=found in SIGNED)
     _refuse_confounded(labels, batches, batch_key, allowed=allow_confounded)
     _warn_confounded(labels, classes, donors, donor_key)
     genes = np.asarray(adata.var_names, dtype=str)

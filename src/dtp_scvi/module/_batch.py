@@ -26,7 +26,7 @@ class SparseBatch(TypedDict):
     total: Tensor
     """Sum over all genes of the input on the linear scale, float64, shape (n_rows,)."""
     kind: str
-    """How the values are stored: "linear", "log1p" or "log2p1"."""
+    """How the values are stored: "linear", "log1p", "log2p1" or "as_is"."""
 
 
 class TrainingBatch(SparseBatch):

@@ -19,7 +19,8 @@ def linear_values(values: Tensor, kind: str) -> Tensor:
     values
         Values of any shape.
     kind
-        How the input is stored: ``"linear"``, ``"log1p"`` (natural) or ``"log2p1"``.
+        How the input is stored: ``"linear"``, ``"log1p"`` (natural), ``"log2p1"``, or ``"as_is"``
+        for values that are used as they are.
     """
     if kind == "log1p":
         return torch.expm1(values)
@@ -38,12 +39,15 @@ def log_normalize(values: Tensor, lengths: Tensor, total: Tensor, kind: str) -> 
     total
         Sum of each row on the linear scale, over all genes of the input.
     kind
-        How the input is stored: ``"linear"``, ``"log1p"`` (natural) or ``"log2p1"``.
+        How the input is stored: ``"linear"``, ``"log1p"`` (natural) or ``"log2p1"``. Values of
+        the kind ``"as_is"`` come back unchanged.
 
     Returns
     -------
     Values >= 0 with the shape of ``values``, float32.
     """
+    if kind == "as_is":
+        return values
     values = linear_values(values, kind)
     # A row without counts has no nonzeros, so its factor is never used.
     factor = (TARGET_SUM / total.double().clamp_min(1e-12)).to(values.dtype)

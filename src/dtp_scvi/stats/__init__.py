@@ -39,6 +39,7 @@ from dtp_scvi.stats._metrics import (
     classification_metrics,
 )
 from dtp_scvi.stats._mixed_model import MixedModel, mixed_model
+from dtp_scvi.stats._moments import LEDOIT_WOLF, LinearMap, Moments, coral_map, moment_map
 from dtp_scvi.stats._network_agreement import (
     NETWORK_STATISTICS,
     NetworkAgreement,
@@ -84,6 +85,7 @@ __all__ = [
     "CALIBRATORS",
     "FIDELITY",
     "HIGHER_IS_BETTER",
+    "LEDOIT_WOLF",
     "METRICS",
     "NETWORK_STATISTICS",
     "RULES",
@@ -94,9 +96,11 @@ __all__ = [
     "GeneAssociations",
     "IsotonicCalibrator",
     "LabelShiftTest",
+    "LinearMap",
     "MatchedSetTest",
     "MeanDifference",
     "MixedModel",
+    "Moments",
     "MondrianConformal",
     "NetworkAgreement",
     "PlattCalibrator",
@@ -123,6 +127,7 @@ __all__ = [
     "concordance",
     "concordance_interval",
     "conformal_coverage",
+    "coral_map",
     "coverage_table",
     "cramers_v",
     "decision_curve",
@@ -142,6 +147,7 @@ __all__ = [
     "mce",
     "median_follow_up",
     "mixed_model",
+    "moment_map",
     "network_agreement",
     "other_drugs_rank",
     "over_representation",

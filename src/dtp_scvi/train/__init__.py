@@ -8,6 +8,11 @@ from dtp_scvi.train._baseline_scores import LSC17_WEIGHTS
 from dtp_scvi.train._baseline_study import study_rows
 from dtp_scvi.train._baselines import BASELINES, MORE_BASELINES, fit_baseline, usable_baselines
 from dtp_scvi.train._batches import Rows, SparseBatches
+from dtp_scvi.train._class_augmentation import (
+    AUGMENTATIONS,
+    augment_classes,
+    augmentation_multipliers,
+)
 from dtp_scvi.train._imitate import LinearStart, ridge_start
 from dtp_scvi.train._linear import Folds, LinearFit, fit_linear
 from dtp_scvi.train._panel import Panel, choose_panel, gene_attributions, panel_table
@@ -23,6 +28,7 @@ from dtp_scvi.train._prepare import (
 from dtp_scvi.train._run import Trainable, run_plan
 
 __all__ = [
+    "AUGMENTATIONS",
     "BASELINES",
     "LSC17_WEIGHTS",
     "MORE_BASELINES",
@@ -41,6 +47,8 @@ __all__ = [
     "SparseBatches",
     "TokenBasis",
     "Trainable",
+    "augment_classes",
+    "augmentation_multipliers",
     "check_resample",
     "choose_panel",
     "fit_baseline",

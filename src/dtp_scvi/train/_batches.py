@@ -29,7 +29,7 @@ class Rows:
     offset: np.ndarray
     """Raw outputs that a residual is added to, or that a student imitates; (n_rows, n_outputs)."""
     kind: str
-    """How values are stored: "linear", "log1p" or "log2p1"."""
+    """How values are stored: "linear", "log1p", "log2p1" or "as_is"."""
     boundaries: np.ndarray | None = None
     """First columns of the programs and the number of columns, where columns are sorted so."""
 
