@@ -29,6 +29,8 @@ FIRST = {
 NOT_ADATA_FIRST = {
     "embedding_vs_network",  # takes a model or a table of gene vectors
     "gene_map",  # as well
+    "compare_attributions",  # takes several results
+    "compare_transfer",  # takes the lines, then the cells
     "cross_validate",  # takes the model class, then adata
     "essentiality",  # takes the genes, then the screen
     "permutation_control",  # likewise

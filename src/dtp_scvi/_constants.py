@@ -114,6 +114,8 @@ SVM_RBF: Final = "svm_rbf"
 ADABOOST: Final = "adaboost"
 XGBOOST: Final = "xgboost"
 STUDY_ONLY: Final = "study_only"
+RIDGE: Final = "ridge"
+PREVALENCE: Final = "prevalence"
 
 RESPONSE_RESEARCH_USE: Final = (
     "For research use only. The score is a predicted ex-vivo response of a sample; it is not a "

@@ -1,6 +1,8 @@
 """One verb a file; results are written under ``key_added``."""
 
 from dtp_scvi.tl._attribute import attribute
+from dtp_scvi.tl._compare_attributions import compare_attributions
+from dtp_scvi.tl._compare_transfer import compare_transfer
 from dtp_scvi.tl._cross_validate import cross_validate
 from dtp_scvi.tl._drug_response import drug_response
 from dtp_scvi.tl._embedding_network import embedding_vs_network
@@ -21,7 +23,9 @@ from dtp_scvi.tl._transfer_check import transfer_check
 
 __all__ = [
     "attribute",
+    "compare_attributions",
     "compare_signatures",
+    "compare_transfer",
     "cross_validate",
     "drug_response",
     "embedding_vs_network",
