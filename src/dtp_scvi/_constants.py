@@ -125,6 +125,10 @@ TARGETS_RESEARCH_USE: Final = (
     "For research use only. A rank says where to look in the laboratory; it is no evidence that a "
     "protein can be targeted, or safely."
 )
+REPRESENTATION_RESEARCH_USE: Final = (
+    "For research use only. A latent representation says which rows look alike to the model; it "
+    "is not a diagnosis and not a statement about a patient."
+)
 RESEARCH_USE: Final = (
     "For research use only. The score is the predicted membership of the positive training "
     "class; it is not a diagnosis and not a statement about a patient."

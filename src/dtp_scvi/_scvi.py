@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scvi.data.fields import CategoricalObsField
+from scvi.data.fields import CategoricalObsField, ObsmField
 from scvi.model.base import BaseModelClass
 
 from dtp_scvi._labels import label_text
@@ -40,6 +40,26 @@ class StringLabelsField(CategoricalObsField):
             self.CATEGORICAL_MAPPING_KEY: np.asarray(column.categories, dtype=object),
             self.ORIGINAL_ATTR_KEY: self._original_attr_key,
         }
+
+
+class EmbeddingField(ObsmField):
+    """An array or data frame of ``obsm``; columns without names are numbered ``<key>_<number>``.
+
+    scvi-tools numbers them 0, 1, ... and prints a line about it.
+    """
+
+    def __init__(self, registry_key: str, attr_key: str) -> None:
+        super().__init__(registry_key, attr_key, correct_data_format=False)
+
+    def _setup_column_names(self, adata: AnnData) -> np.ndarray:
+        return embedding_names(adata.obsm[self.attr_key], self.attr_key)
+
+
+def embedding_names(table: pd.DataFrame | np.ndarray, key: str) -> np.ndarray:
+    """Return the names of the columns of ``obsm[key]``, as text."""
+    if isinstance(table, pd.DataFrame):
+        return np.asarray(table.columns, dtype=str)
+    return np.array([f"{key}_{i}" for i in range(table.shape[1])], dtype=str)
 
 
 def setup_method_args(cls: type, arguments: Mapping[str, Any]) -> dict[str, Any]:

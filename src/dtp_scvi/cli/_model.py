@@ -16,7 +16,7 @@ def open_model(named: str | None) -> ExpressionClassifier | ResponseBase:
     from dtp_scvi._constants import DEFAULT_MODEL
     from dtp_scvi.cli._screen import say
     from dtp_scvi.hub import available, load
-    from dtp_scvi.model import load_model
+    from dtp_scvi.model import load_predictor
 
     if named is None:
         model = load(DEFAULT_MODEL)
@@ -24,7 +24,7 @@ def open_model(named: str | None) -> ExpressionClassifier | ResponseBase:
         return model
     folder = find_folder(named)
     if folder is not None:
-        return load_model(folder)
+        return load_predictor(folder)
     model = load(named)
     say(f"Bundled model {model.name_}, version {available().loc[model.name_, 'version']}")
     return model

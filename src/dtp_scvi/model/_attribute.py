@@ -31,10 +31,11 @@ from dtp_scvi.model._attribute_rows import (
     classifier_rows,
     panel_rows,
     response_rows,
+    sensitivity_rows,
 )
 from dtp_scvi.model._attribute_summary import Tally, gene_table, group_table, rank_stability
 from dtp_scvi.model._response_fit import Fitted
-from dtp_scvi.module import AMUModule
+from dtp_scvi.module import AMUModule, DrugSensitivityModule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,13 +109,20 @@ def attribute_classifier(
 ) -> Attribution:
     """Explain the log-odds of the positive class."""
     module, chosen = model.module, how.choose(adata)
-    panel = isinstance(module, AMUModule)
-    rows = panel_rows(module, query, *chosen) if panel else classifier_rows(query, *chosen)
+    if isinstance(module, AMUModule):
+        rows = panel_rows(module, query, *chosen)
+    elif isinstance(module, DrugSensitivityModule):
+        rows = sensitivity_rows(module, query, *chosen)
+    else:
+        rows = classifier_rows(query, *chosen)
     position = model.classes_.index(model.positive_)
-    outcome = Outcome.of_class(position, len(model.classes_), single=not panel)
-    net = classifier_net(module, outcome, _mask(rows.observed))
+    single = not isinstance(module, AMUModule | DrugSensitivityModule)
+    outcome = Outcome.of_class(position, len(model.classes_), single=single)
+    net = classifier_net(module, outcome, _mask(rows.observed), adapted=bool(query.adaptation))
     units = f"log-odds of {model.positive_} against the rest"
     about = {"model": type(model).__name__, "units": units, **_read(query)}
+    if query.adaptation:
+        about["adaptation"] = str(query.adaptation["method"])
     return how(net, rows, adata, model.genes_, about)
 
 

@@ -10,7 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dtp_scvi.module import AMUModule, ProgramModule, StudentModule, one_against_rest
+from dtp_scvi.module import (
+    AMUModule,
+    DrugSensitivityModule,
+    ProgramModule,
+    StudentModule,
+    one_against_rest,
+)
 
 if TYPE_CHECKING:
     from dtp_scvi.model._response_fit import Fitted
@@ -145,32 +151,25 @@ class StudentNet(DenseNet):
         return self.net((values - self.mean) * self.seen / cast("Tensor", self.sd))
 
 
-class PanelNet(DenseNet):
-    """A network on a closed gene panel, of its dense inputs: log1p per million of the panel.
-
-    It has no linear part, so all of a contribution is the residual's.
-    """
+class WholeNet(DenseNet):
+    """A network without a linear part: all of a contribution is the residual's."""
 
     has_residual = True
-    # Its slope jumps at every ReLU and where another channel becomes the largest: an error of one
-    # per cent of less than a quarter of a log-odds would take thousands of gradients a row.
+    # Its slope jumps where an activation bends or another channel becomes the largest: an error of
+    # one per cent of less than a quarter of a log-odds would take thousands of gradients a row.
     n_parts = 4
     least = 0.25
 
-    def __init__(self, module: AMUModule, outcome: Outcome, seen: Tensor | None) -> None:
-        n_genes, n_outputs = len(module.mean), len(module.class_weight)
-        none = module.mean.new_zeros(n_genes, n_outputs)
-        super().__init__(module.mean, none, none[0], outcome, seen)
-        self.register_buffer("per_sd", module.per_sd.double().cpu())
-        self.net = _frozen(module.net)
+    def __init__(
+        self, mean: Tensor, n_outputs: int, outcome: Outcome, seen: Tensor | None
+    ) -> None:
+        none = mean.new_zeros(len(mean), n_outputs)
+        super().__init__(mean, none, none[0], outcome, seen)
 
     @property
     def input_slope(self) -> Tensor:
         """Zeros: the linear part is none."""
         return torch.zeros_like(self.mean)
-
-    def _residual_raw(self, values: Tensor) -> Tensor:
-        return self.net((values - self.mean) * self.seen * cast("Tensor", self.per_sd))
 
     def linear(self, values: Tensor) -> Tensor:
         """Return zeros, (n_rows,)."""
@@ -181,12 +180,54 @@ class PanelNet(DenseNet):
         return self(values)
 
 
+class PanelNet(WholeNet):
+    """A network on a closed gene panel, of its dense inputs: log1p per million of the panel."""
+
+    def __init__(self, module: AMUModule, outcome: Outcome, seen: Tensor | None) -> None:
+        super().__init__(module.mean, len(module.class_weight), outcome, seen)
+        self.register_buffer("per_sd", module.per_sd.double().cpu())
+        self.net = _frozen(module.net)
+
+    def _residual_raw(self, values: Tensor) -> Tensor:
+        return self.net((values - self.mean) * self.seen * cast("Tensor", self.per_sd))
+
+
+class SensitivityNet(WholeNet):
+    """A head on the posterior mean of an encoder, of its inputs: aligned, where there was a map.
+
+    With ``adapted``, the adapter of the latent variables is a part of it.
+    """
+
+    def __init__(
+        self,
+        module: DrugSensitivityModule,
+        outcome: Outcome,
+        seen: Tensor | None,
+        *,
+        adapted: bool,
+    ) -> None:
+        super().__init__(module.mean, len(module.class_weight), outcome, seen)
+        self.encode = _frozen(nn.Sequential(module.encoder, module.mu))
+        self.head = _frozen(module.head)
+        self.adaptation = _frozen(module.adaptation) if adapted else None
+
+    def _residual_raw(self, values: Tensor) -> Tensor:
+        z = self.encode(self.mean + (values - self.mean) * self.seen)
+        return self.head(z if self.adaptation is None else self.adaptation.latent(z))
+
+
 def classifier_net(
-    module: AMUModule | ProgramModule | StudentModule, outcome: Outcome, seen: Tensor | None
+    module: AMUModule | DrugSensitivityModule | ProgramModule | StudentModule,
+    outcome: Outcome,
+    seen: Tensor | None,
+    *,
+    adapted: bool = False,
 ) -> DenseNet:
     """Return the dense form of a network; ``seen`` is a mask over genes."""
     if isinstance(module, AMUModule):
         return PanelNet(module, outcome, seen)
+    if isinstance(module, DrugSensitivityModule):
+        return SensitivityNet(module, outcome, seen, adapted=adapted)
     if isinstance(module, StudentModule):
         return StudentNet(module, outcome, seen)
     return ProgramNet(module, outcome, seen)

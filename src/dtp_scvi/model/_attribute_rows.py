@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dtp_scvi.model._query import Query
     from dtp_scvi.model._response_input import Align
     from dtp_scvi.model._response_reference import InputReference
-    from dtp_scvi.module import AMUModule
+    from dtp_scvi.module import AMUModule, DrugSensitivityModule
 
 BASELINES: Final = ("train_mean", "query_mean", "query", "zero")
 _QUERY_ROWS = 100
@@ -121,6 +121,27 @@ def panel_rows(
     seen = query.alignment.observed
     observed = np.ones_like(seen) if query.missing == "zero" else seen
     return ExplainedRows(values, chosen, donors, groups, observed, ("log1p",))
+
+
+@torch.no_grad()
+def sensitivity_rows(
+    module: DrugSensitivityModule,
+    query: Query,
+    chosen: np.ndarray,
+    donors: np.ndarray | None,
+    groups: np.ndarray | None,
+) -> ExplainedRows:
+    """Read the inputs of an encoder: mapped, where the query goes through an adaptation."""
+    codes = np.zeros(len(chosen), int) if query.samples is None else query.samples[chosen]
+    parts = []
+    for block in query.blocks(indices=chosen):
+        sample = torch.from_numpy(codes[block.rows]) if query.adaptation else None
+        batch = sparse_batch(block.matrix, block.total, query.kind)
+        parts.append(module.inputs(batch, query.observed, sample).numpy())
+    seen = query.alignment.observed
+    observed = np.ones_like(seen) if query.missing == "zero" else seen
+    observed = observed & (module.known.numpy() > 0)
+    return ExplainedRows(np.vstack(parts), chosen, donors, groups, observed, ("aligned",))
 
 
 def response_rows(

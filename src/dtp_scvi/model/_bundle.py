@@ -21,19 +21,16 @@ if TYPE_CHECKING:
 FORMAT = 1
 RESPONSE_MODEL, RESPONSE_TRANSFORMER = "ResponseModel", "ResponseTransformer"
 RESPONSE_MODELS = (RESPONSE_MODEL, RESPONSE_TRANSFORMER)
+NETWORKS = ("ResVAE", "DistVAE")
+"""Classes that put out no class and no response."""
 _WEIGHTS, _META = "model.safetensors", "model.json"
 _OURS = (_WEIGHTS, _META, "card.md", "card.json")
-_NEEDED = (
+_NEEDED_OF_A_NETWORK = (
     "class",
     "init_params",
     "registry",
     "registered_genes",
     "genes",
-    "threshold",
-    "calibration",
-    "conformal",
-    "score_reference",
-    "space_reference",
     "seed",
     "data",
     "evaluation",
@@ -42,7 +39,14 @@ _NEEDED = (
     "sha256",
     "sha256_meta",
 )
-
+_NEEDED = (
+    *_NEEDED_OF_A_NETWORK,
+    "threshold",
+    "calibration",
+    "conformal",
+    "score_reference",
+    "space_reference",
+)
 
 _NEEDED_OF_A_RESPONSE = (
     "class",
@@ -110,6 +114,17 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise PermissionError(msg)
 
 
+def _apart(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Give a weight that several layers share its own memory under each name."""
+    seen: set[int] = set()
+    found = {}
+    for name, value in state.items():
+        own = value.detach().cpu().contiguous()
+        found[name] = own.clone() if own.data_ptr() in seen else own
+        seen.add(own.data_ptr())
+    return found
+
+
 def write_bundle(
     path: Path,
     state: dict[str, torch.Tensor],
@@ -123,8 +138,7 @@ def write_bundle(
     path.parent.mkdir(parents=True, exist_ok=True)
     room = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
-        state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-        save_file(state, room / _WEIGHTS)
+        save_file(_apart(state), room / _WEIGHTS)
         meta = {"format": FORMAT, **meta, "sha256": weights_hash(state)}
         meta["sha256_meta"] = meta_hash(meta)
         (room / _META).write_text(json.dumps(meta, indent=1, allow_nan=False))
@@ -172,7 +186,11 @@ def read_meta(path: Path) -> dict[str, Any]:
             f"format {FORMAT} in {path / _META}", f"{found!r}", "Update dtp_scvi, or train again."
         )
         raise ValueError(msg)
-    needed = _NEEDED_OF_A_RESPONSE if meta.get("class") in RESPONSE_MODELS else _NEEDED
+    needed = _NEEDED
+    if meta.get("class") in NETWORKS:
+        needed = _NEEDED_OF_A_NETWORK
+    elif meta.get("class") in RESPONSE_MODELS:
+        needed = _NEEDED_OF_A_RESPONSE
     if meta.get("class") == RESPONSE_TRANSFORMER:
         needed = (*needed, "targets", "architecture", "seed", "history")
     absent = [name for name in needed if name not in meta]

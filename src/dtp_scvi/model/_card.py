@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dtp_scvi._validate import problem, shorten
-from dtp_scvi.model._bundle import RESPONSE_MODELS, read_meta
+from dtp_scvi.model._bundle import NETWORKS, RESPONSE_MODELS, read_meta
 from dtp_scvi.model._card_limits import limits_of
 from dtp_scvi.model._card_text import as_markdown
+from dtp_scvi.model._network_card import NetworkCard, network_card
 from dtp_scvi.model._response_card import ResponseCard, response_card
 from dtp_scvi.model._tripod import tripod_items
 
@@ -185,7 +186,7 @@ def model_card(meta: Mapping[str, Any], model_id: str) -> ModelCard:
     return ModelCard(**card, tripod=tripod_items(card))
 
 
-def read_card(path: str | Path) -> ModelCard | ResponseCard:
+def read_card(path: str | Path) -> ModelCard | NetworkCard | ResponseCard:
     """
     Read the card of a saved model from its checked settings.
 
@@ -217,5 +218,8 @@ def read_card(path: str | Path) -> ModelCard | ResponseCard:
     'drug_tolerant'
     """
     meta = read_meta(Path(path))
+    model_id = str(meta["sha256"])[:12]
+    if meta["class"] in NETWORKS:
+        return network_card(meta, model_id)
     build = response_card if meta["class"] in RESPONSE_MODELS else model_card
-    return build(meta, str(meta["sha256"])[:12])
+    return build(meta, model_id)

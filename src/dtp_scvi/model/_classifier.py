@@ -23,7 +23,6 @@ from dtp_scvi._scvi import (
 from dtp_scvi._validate import check_one_of, check_positive_int, problem
 from dtp_scvi.data import Scale, align_genes, gene_names, get_matrix, resolve_scale
 from dtp_scvi.model._attribute import Attribution, Explanation, attribute_classifier
-from dtp_scvi.model._bundle import weights_hash
 from dtp_scvi.model._checks import (
     check_not_empty,
     check_same_kind,
@@ -199,11 +198,6 @@ class ExpressionClassifier(PortableModel):
             When it was not set up for this class.
         """
         return read_registration(adata, setup_args(manager_of(cls, adata).registry))
-
-    @property
-    def id_(self) -> str:
-        """First twelve digits of the checksum of the weights."""
-        return weights_hash(self.module.state_dict())[:12]
 
     @property
     def importance_(self) -> np.ndarray:
@@ -510,16 +504,6 @@ class ExpressionClassifier(PortableModel):
         Probabilities, float64, 0 to 1; the sigmoid where no calibration could be fitted.
         """
         return expit(logits) if self.calibration_ is None else self.calibration_.transform(logits)
-
-    def _own_adata(self) -> AnnData:
-        if self.adata is None:
-            msg = problem(
-                "an AnnData to predict",
-                "none (the model was loaded without its training data)",
-                "Pass adata=...",
-            )
-            raise ValueError(msg)
-        return self.adata
 
     def stream(
         self, query: Query, *, indices: np.ndarray | None = None, batch_size: int | None = None

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from dtp_scvi._validate import problem
 from dtp_scvi.model._amu import AMU
-from dtp_scvi.model._bundle import read_meta
+from dtp_scvi.model._bundle import NETWORKS, read_meta
+from dtp_scvi.model._drug_sensitivity import DrugSensitivity
+from dtp_scvi.model._res_vae import ResVAE
 from dtp_scvi.model._response import ResponseModel
 from dtp_scvi.model._response_transformer import ResponseTransformer
 from dtp_scvi.model._student import DTPStudent
@@ -19,16 +21,17 @@ if TYPE_CHECKING:
     from dtp_scvi.model._classifier import ExpressionClassifier
 
 _CLASSES: dict[str, type[ExpressionClassifier]] = {
-    cls.__name__: cls for cls in (DTPTransformer, DTPStudent, AMU)
+    cls.__name__: cls for cls in (DTPTransformer, DTPStudent, AMU, DrugSensitivity)
 }
 _RESPONSE_CLASSES: dict[str, type[ResponseModel | ResponseTransformer]] = {
     cls.__name__: cls for cls in (ResponseModel, ResponseTransformer)
 }
+_NETWORK_CLASSES: dict[str, type[ResVAE]] = {cls.__name__: cls for cls in (ResVAE,)}
 
 
 def load_model(
     dir_path: str | Path, adata: AnnData | None = None
-) -> ExpressionClassifier | ResponseModel | ResponseTransformer:
+) -> ExpressionClassifier | ResponseModel | ResponseTransformer | ResVAE:
     """Read a model directory of any class of this package; nothing in it is executed.
 
     Parameters
@@ -51,11 +54,42 @@ def load_model(
         When it is damaged or foreign.
     """
     name = read_meta(Path(dir_path)).get("class")
+    if name in _NETWORK_CLASSES:
+        return _NETWORK_CLASSES[name].load(dir_path, adata)
+    return load_predictor(dir_path, adata)
+
+
+def load_predictor(
+    dir_path: str | Path, adata: AnnData | None = None
+) -> ExpressionClassifier | ResponseModel | ResponseTransformer:
+    """Read a directory of a model that predicts a class or a response.
+
+    Parameters
+    ----------
+    dir_path, adata
+        As in :func:`load_model`.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is nothing at ``dir_path``.
+    ValueError
+        When it is damaged or foreign, or holds an autoencoder.
+    """
+    name = read_meta(Path(dir_path)).get("class")
     if name in _RESPONSE_CLASSES:
         return _RESPONSE_CLASSES[name].load(dir_path)
+    if name in NETWORKS:
+        msg = problem(
+            f"a model that predicts a class or a response in {dir_path}",
+            f"a {name}",
+            f"Use dtp_scvi.model.{name}.load: it gives a latent representation.",
+        )
+        raise ValueError(msg)
     if name not in _CLASSES:
         msg = problem(
-            f"a model of class {', '.join([*_CLASSES, *_RESPONSE_CLASSES])} in {dir_path}",
+            f"a model of class {', '.join([*_CLASSES, *_RESPONSE_CLASSES, *NETWORKS])} in "
+            f"{dir_path}",
             repr(name),
             "Update dtp_scvi.",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
@@ -13,7 +13,7 @@ from dtp_scvi.data import N_READERS, iter_blocks, scale_kind
 from dtp_scvi.module import SparseBatch, one_against_rest, sparse_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from dtp_scvi.data import Block, GeneAlignment, Scale
     from dtp_scvi.module import StudentModule, TransformerModule
@@ -48,6 +48,10 @@ class Query:
         What stands in for a gene that the matrix lacks.
     name
         What to call the matrix in messages; ``None`` where its values were checked before.
+    adaptation
+        How these rows are mapped onto the training rows; empty where they are read as they are.
+    samples
+        Which sample of the adaptation each row is of; ``None`` where all rows are mapped alike.
     """
 
     matrix: Any
@@ -55,6 +59,8 @@ class Query:
     alignment: GeneAlignment
     missing: Missing
     name: str | None
+    adaptation: Mapping[str, Any] = field(default_factory=dict)
+    samples: np.ndarray | None = None
 
     @property
     def kind(self) -> str:

@@ -83,8 +83,8 @@ def check_training_data(
     ``values`` says whether the model takes values as they are.
     """
     check_object(adata)
-    _check_in_memory(adata)
-    _check_gene_names(adata)
+    check_in_memory(adata)
+    check_gene_names(adata)
     labels = text_column(adata.obs, labels_key, "labels_key")
     classes = label_classes(labels, labels_key)
     name = positive_class(positive, classes, labels_key)
@@ -134,7 +134,7 @@ def read_registration(adata: AnnData, arguments: dict[str, Any]) -> Registration
     )
 
 
-def _check_in_memory(adata: AnnData) -> None:
+def check_in_memory(adata: AnnData) -> None:
     if adata.isbacked:
         msg = problem(
             "an AnnData in memory for training",
@@ -144,7 +144,7 @@ def _check_in_memory(adata: AnnData) -> None:
         raise ValueError(msg)
 
 
-def _check_gene_names(adata: AnnData) -> None:
+def check_gene_names(adata: AnnData) -> None:
     repeated = adata.var_names[adata.var_names.duplicated()].unique()
     if len(repeated):
         msg = problem(

@@ -3,6 +3,7 @@
 from dtp_scvi.module._amu import NETWORKS, AMUModule, GeneAttention, Network, PanelCNN
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
 from dtp_scvi.module._dense import dense_rows
+from dtp_scvi.module._drug_sensitivity import Adaptation, DrugSensitivityModule, SensitivityHead
 from dtp_scvi.module._logits import class_scores, one_against_rest
 from dtp_scvi.module._program import ProgramModule, ResidualNet
 from dtp_scvi.module._res_vae import DenseBatch, ResVAEModule, gaussian_kl
@@ -29,7 +30,9 @@ __all__ = [
     "SPECTRAL_NORMS",
     "AMUModule",
     "Activation",
+    "Adaptation",
     "DenseBatch",
+    "DrugSensitivityModule",
     "GeneAttention",
     "Loss",
     "Network",
@@ -40,6 +43,7 @@ __all__ = [
     "ResidualNet",
     "ResponseModule",
     "Schedule",
+    "SensitivityHead",
     "SparseBatch",
     "SpectralNorm",
     "StudentModule",

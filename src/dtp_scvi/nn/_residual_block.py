@@ -41,7 +41,9 @@ def linear_layer(n_in: int, n_out: int, *, spectral: bool, output: bool = False)
         nn.init.xavier_normal_(layer.weight)
     else:
         nn.init.kaiming_normal_(layer.weight)
-    return spectral_norm(layer, n_power_iterations=POWER_ITERATIONS) if spectral else layer
+    if spectral:
+        spectral_norm(layer, n_power_iterations=POWER_ITERATIONS)
+    return layer
 
 
 class ResidualBlock(nn.Module):

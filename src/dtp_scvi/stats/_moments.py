@@ -88,6 +88,30 @@ class Moments:
             raise ValueError(problem("rows of finite values", found, "Check the input."))
         return cls(mean, np.sqrt(squares / n), n)
 
+    @staticmethod
+    def check_enough(n: int) -> None:
+        """
+        Raise where moments would rest on fewer rows than ten.
+
+        Parameters
+        ----------
+        n
+            Rows.
+
+        Raises
+        ------
+        ValueError
+            When they are too few.
+        """
+        if n >= FEWEST_FOR_MOMENTS:
+            return
+        msg = problem(
+            f"at least {FEWEST_FOR_MOMENTS} rows to take moments of",
+            f"{n:,}",
+            "Pass more rows, or use no adaptation.",
+        )
+        raise ValueError(msg)
+
     @property
     def constant(self) -> NDArray[np.bool_]:
         """Features without spread: a deviation of a millionth of the mean, or of 1, and less."""
@@ -136,25 +160,13 @@ def moment_map(
     >>> bool(np.allclose((rows * gain + shift).std(axis=0), 1))
     True
     """
-    check_rows(own.n)
+    Moments.check_enough(own.n)
     if own.mean.shape != reference.mean.shape:
         found = f"{len(own.mean):,} and {len(reference.mean):,}"
         raise ValueError(problem("moments of the same features", found, "Align the features."))
     usable = ~(own.constant | reference.constant)
     gain = np.divide(reference.sd, own.sd, out=np.zeros_like(own.sd), where=usable)
     return gain, reference.mean - gain * own.mean
-
-
-def check_rows(n: int) -> None:
-    """Raise where moments would rest on fewer rows than ten."""
-    if n >= FEWEST_FOR_MOMENTS:
-        return
-    msg = problem(
-        f"at least {FEWEST_FOR_MOMENTS} rows to take moments of",
-        f"{n:,}",
-        "Pass more rows, or use no adaptation.",
-    )
-    raise ValueError(msg)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +235,7 @@ def coral_map(
     """
     own, wanted = np.asarray(rows, np.float64), np.asarray(reference, np.float64)
     for part in (own, wanted):
-        check_rows(len(part))
+        Moments.check_enough(len(part))
     if own.shape[1] != wanted.shape[1]:
         found = f"{own.shape[1]:,} and {wanted.shape[1]:,}"
         raise ValueError(problem("the same features in both", found, "Align the features."))

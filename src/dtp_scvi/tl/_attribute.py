@@ -12,7 +12,7 @@ from dtp_scvi._constants import ATTRIBUTION_SUFFIX, KEY_ADDED
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import problem
 from dtp_scvi.data import align_genes, gene_names
-from dtp_scvi.model import ResponseBase, load_model, versions
+from dtp_scvi.model import ResponseBase, load_predictor, versions
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -120,7 +120,7 @@ def attribute(
     >>> cells.uns["dtp_attribution"]["completeness"]["max"] < 0.01
     True
     """
-    given = load_model(model) if isinstance(model, str | Path) else model
+    given = load_predictor(model) if isinstance(model, str | Path) else model
     response: dict[str, Any] = {"target": target, "align": align}
     if not isinstance(given, ResponseBase):
         _refuse(target, align)

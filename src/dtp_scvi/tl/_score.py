@@ -24,7 +24,7 @@ from dtp_scvi._docs import docs
 from dtp_scvi._logging import logger, warn
 from dtp_scvi._validate import check_one_of, check_range, near_matches, problem
 from dtp_scvi.hub import load
-from dtp_scvi.model import ALIGN, ResponseBase, load_model, versions
+from dtp_scvi.model import ALIGN, ResponseBase, load_predictor, versions
 from dtp_scvi.tl._calls import as_sets, called
 from dtp_scvi.tl._predict import MOST_ROWS, predict
 from dtp_scvi.tl._score_response import check_arguments, score_response
@@ -134,7 +134,9 @@ def score(
     ``adata.uns["dtp"]``
         Model class and id, versions, threshold with rule and interval, calibration, coverage
         (plain and weighted by importance), the gene report, scale found, seed; the verdict with
-        its reasons and evidence under ``"transfer"``.
+        its reasons and evidence under ``"transfer"``; for a
+        :class:`~dtp_scvi.model.DrugSensitivity` that was adapted to the rows, how, and that this
+        is transductive, under ``"adaptation"``.
 
     Of a response model, ``obsm["dtp_responses"]`` (all targets of a
     :class:`~dtp_scvi.model.ResponseTransformer`, one column each), ``obs["dtp_score"]`` (the predicted response, NaN for rows without any
@@ -222,6 +224,8 @@ def score(
     if given.score_reference_ is not None:
         record["score_reference"] = given.score_reference_.to_dict()
     record["simulated"] = SIMULATION_KEY in adata.uns
+    if query.adaptation:
+        record["adaptation"] = dict(query.adaptation)
     if transfer != "skip":
         override = None if transfer == "check" else transfer
         record["transfer"] = report(given, query, predicted, donors, override)
@@ -235,7 +239,7 @@ def _opened(
         found = load(DEFAULT_MODEL)
         logger.info("No model was named: %s is used, %s.", DEFAULT_MODEL, found.worth_)
         return found
-    return load_model(model) if isinstance(model, str | Path) else model
+    return load_predictor(model) if isinstance(model, str | Path) else model
 
 
 def _refuse_for_classifiers(align: str, target: str | None) -> None:

@@ -12,7 +12,7 @@ from dtp_scvi._docs import docs
 from dtp_scvi._labels import text_column
 from dtp_scvi._logging import warn
 from dtp_scvi._validate import check_one_of, problem
-from dtp_scvi.model import ResponseBase, load_model
+from dtp_scvi.model import ResponseBase, load_predictor
 from dtp_scvi.tl._predict import predict
 from dtp_scvi.tl._transfer_evidence import collect
 from dtp_scvi.tl._transfer_rules import VERDICTS, judge, measured
@@ -106,7 +106,7 @@ def transfer_check(
     if override is not None:
         check_one_of(override, VERDICTS, "override")
     donors = donors_of(adata, donor_key)
-    given = load_model(model) if isinstance(model, str | Path) else model
+    given = load_predictor(model) if isinstance(model, str | Path) else model
     if isinstance(given, ResponseBase):
         msg = problem(
             "a classifier", type(given).__name__, "tl.score checks what a response model needs."

@@ -13,6 +13,7 @@ from dtp_scvi.train._class_augmentation import (
     augment_classes,
     augmentation_multipliers,
 )
+from dtp_scvi.train._dense_batches import DenseBatches, DenseRows
 from dtp_scvi.train._imitate import LinearStart, ridge_start
 from dtp_scvi.train._linear import Folds, LinearFit, fit_linear
 from dtp_scvi.train._panel import Panel, choose_panel, gene_attributions, panel_table
@@ -26,6 +27,13 @@ from dtp_scvi.train._prepare import (
     token_basis,
 )
 from dtp_scvi.train._run import Trainable, run_plan
+from dtp_scvi.train._sensitivity import (
+    FeatureBatches,
+    FittedAdapter,
+    SensitivityPlan,
+    fit_adapter,
+)
+from dtp_scvi.train._vae import VAEPlan, deal_rows, hold_out
 
 __all__ = [
     "AUGMENTATIONS",
@@ -34,7 +42,11 @@ __all__ = [
     "MORE_BASELINES",
     "RESAMPLERS",
     "Axes",
+    "DenseBatches",
+    "DenseRows",
     "DistillPlan",
+    "FeatureBatches",
+    "FittedAdapter",
     "FittedBaseline",
     "Folds",
     "InnerFolds",
@@ -44,16 +56,21 @@ __all__ = [
     "PanelPlan",
     "ResidualPlan",
     "Rows",
+    "SensitivityPlan",
     "SparseBatches",
     "TokenBasis",
     "Trainable",
+    "VAEPlan",
     "augment_classes",
     "augmentation_multipliers",
     "check_resample",
     "choose_panel",
+    "deal_rows",
+    "fit_adapter",
     "fit_baseline",
     "fit_linear",
     "gene_attributions",
+    "hold_out",
     "inner_folds",
     "log_rows",
     "mix_rows",

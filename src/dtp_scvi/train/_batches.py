@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -60,14 +60,16 @@ class Rows:
         )
 
 
-class _Epoch(IterableDataset[TrainingBatch]):
-    def __init__(self, n_batches: int, make: Callable[[], Iterator[TrainingBatch]]) -> None:
+class EpochBatches(IterableDataset[Any]):
+    """The batches of one epoch, made anew for each."""
+
+    def __init__(self, n_batches: int, make: Callable[[], Iterator[Any]]) -> None:
         self.n_batches, self.make = n_batches, make
 
     def __len__(self) -> int:
         return self.n_batches
 
-    def __iter__(self) -> Iterator[TrainingBatch]:
+    def __iter__(self) -> Iterator[Any]:
         return self.make()
 
 
@@ -112,8 +114,8 @@ class SparseBatches(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[TrainingBatch]:
         """Return the training batches, in an order that the seed fixes."""
-        return DataLoader(_Epoch(self.n_batches, self._training), batch_size=None)
+        return DataLoader(EpochBatches(self.n_batches, self._training), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[TrainingBatch]:
         """Return the validation batches."""
-        return DataLoader(_Epoch(-(-self.n_val // 1024), self._validation), batch_size=None)
+        return DataLoader(EpochBatches(-(-self.n_val // 1024), self._validation), batch_size=None)

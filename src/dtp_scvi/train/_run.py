@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dtp_scvi.train._batches import SparseBatches
+    from dtp_scvi.train._dense_batches import DenseBatches
     from dtp_scvi.train._plan import KeepBestPlan
 
 
@@ -35,7 +36,7 @@ class Trainable(Protocol):
 def run_plan(
     model: Trainable,
     plan: KeepBestPlan,
-    batches: SparseBatches,
+    batches: SparseBatches | DenseBatches,
     *,
     max_epochs: int,
     seed: int,
@@ -43,9 +44,11 @@ def run_plan(
     devices: Any,
     description: str,
     verbose: bool,
+    gradient_clip: float | None = 1.0,
 ) -> pd.DataFrame:
     """Fit ``plan`` on ``batches`` and return its history, one row an epoch.
 
+    Gradients are clipped to the norm ``gradient_clip``, or not at all.
     The global random state of torch is put back afterwards. A model that was trained or loaded
     before is in evaluation mode, and Lightning would keep it there, so the mode is set here.
     """
@@ -64,7 +67,7 @@ def run_plan(
             devices=devices,
             enable_progress_bar=False,
             callbacks=[CellProgress(batches.n_train, max_epochs, description, verbose=verbose)],
-            gradient_clip_val=1.0,
+            gradient_clip_val=gradient_clip,
             num_sanity_val_steps=-1,
             check_val_every_n_epoch=1,
             enable_checkpointing=False,

@@ -1,0 +1,153 @@
+"""Fitting one autoencoder to some rows, watched on others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import torch
+
+from dtp_scvi._validate import check_one_of, check_positive_int, check_range
+from dtp_scvi.model._plain import plain
+from dtp_scvi.module import SCHEDULES, Schedule
+from dtp_scvi.train import DenseBatches, VAEPlan, run_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from dtp_scvi.module import Preset, ResVAEModule
+    from dtp_scvi.train import DenseRows
+
+Keep = Literal["best", "last"]
+KEEP: Final = ("best", "last")
+_ROWS: Final = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """How an autoencoder is fitted."""
+
+    max_epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    schedule: Schedule
+    keep: Keep
+    patience: int
+    seed: int
+    start_at_mean: bool = False
+    """Let the output start at the mean of the inputs, which a preset's did not."""
+    accelerator: str = "auto"
+    devices: Any = "auto"
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        check_positive_int(self.max_epochs, "max_epochs")
+        check_positive_int(self.batch_size, "batch_size")
+        check_range(self.batch_size, "batch_size", 2)
+        check_positive_int(self.patience, "patience")
+        check_range(self.lr, "lr", 0, inclusive=False)
+        check_range(self.weight_decay, "weight_decay", 0)
+        check_one_of(self.schedule, SCHEDULES, "schedule")
+        check_one_of(self.keep, KEEP, "keep")
+
+    @classmethod
+    def from_preset(cls, preset: Preset | None, given: dict[str, Any]) -> FitOptions:
+        """Fill what was left out by what a preset was published with, else by defaults."""
+        defaults: dict[str, Any] = {
+            "max_epochs": 100 if preset is None else preset.max_epochs,
+            "lr": 1e-3 if preset is None else preset.lr,
+            "weight_decay": 1e-4 if preset is None else preset.weight_decay,
+            "schedule": "cosine" if preset is None else preset.schedule,
+            "start_at_mean": preset is None,
+        }
+        return cls(**{**given, **{k: v for k, v in defaults.items() if given.get(k) is None}})
+
+
+class _Holder:
+    """What scvi-tools' runner needs of a model, so that a failed fit leaves the user's alone."""
+
+    def __init__(self, module: ResVAEModule) -> None:
+        self.module, self.is_trained_ = module, False
+        self.trainer: Any = None
+        self.history_: Any = None
+
+    def to_device(self, device: Any) -> None:
+        self.module.to(device)
+
+
+def fit_vae(
+    make: Callable[[int], ResVAEModule],
+    data: DenseRows,
+    fit_rows: np.ndarray,
+    watched: np.ndarray,
+    options: FitOptions,
+) -> tuple[ResVAEModule, pd.DataFrame, int]:
+    """Return a fitted network in evaluation mode, its history, and the epoch that was kept.
+
+    Parameters
+    ----------
+    make
+        Makes a network from a seed.
+    data
+        Normalised rows.
+    fit_rows, watched
+        Rows to fit, and rows whose loss picks the epoch.
+    options
+        How to fit.
+    """
+    module = make(options.seed)
+    module.mean.copy_(torch.from_numpy(data.mean(fit_rows)))
+    if options.start_at_mean:
+        module.output.bias.data.copy_(module.mean)
+    batches = DenseBatches(
+        data, fit_rows, watched, batch_size=options.batch_size, seed=options.seed
+    )
+    plan = VAEPlan(
+        module,
+        schedule=options.schedule,
+        keep_last=options.keep == "last",
+        lr=options.lr,
+        weight_decay=options.weight_decay,
+        n_steps=options.max_epochs * batches.n_batches,
+        patience=options.max_epochs if options.keep == "last" else options.patience,
+    )
+    table = run_plan(
+        _Holder(module),
+        plan,
+        batches,
+        max_epochs=options.max_epochs,
+        seed=options.seed,
+        accelerator=options.accelerator,
+        devices=options.devices,
+        description="autoencoder",
+        verbose=options.verbose,
+        gradient_clip=None,
+    )
+    module.to("cpu").eval()
+    kept = len(table) - 1 if options.keep == "last" else plan.best_epoch
+    return module, table, kept
+
+
+@torch.no_grad()
+def held_out_terms(module: ResVAEModule, data: DenseRows, rows: np.ndarray) -> dict[str, float]:
+    """Return the terms of the loss by the posterior mean, without noise, averaged over rows.
+
+    ``variance_explained`` is one less the error over that of the training mean.
+    """
+    module.eval()
+    total: dict[str, float] = {}
+    for part in np.array_split(rows, -(-len(rows) // _ROWS)):
+        batch = data.batch(part)
+        mu, logvar = module.encode(batch["X"])
+        found = {"mu": mu, "logvar": logvar, "z": mu}
+        terms = module.terms(batch, found, module.generative(mu))
+        terms["_spread"] = (batch["X"] - module.mean).square().mean()
+        for name, value in terms.items():
+            total[name] = total.get(name, 0.0) + value.item() * len(part) / len(rows)
+    spread = total.pop("_spread")
+    total["variance_explained"] = 1 - total["mse"] / spread if spread > 0 else float("nan")
+    return plain(total)

@@ -1,0 +1,227 @@
+"""Batches and plan of a head on a frozen encoder, and the fit of an adapter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from dtp_scvi.nn import BANDWIDTHS, mmd2
+from dtp_scvi.train._batches import EpochBatches
+from dtp_scvi.train._plan import KeepBestPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from dtp_scvi.module import DrugSensitivityModule
+
+_CHECKED_ROWS = 1024
+
+
+class FeatureBatches(LightningDataModule):
+    """Shuffled training rows and validation rows in order, of dense features with their classes."""
+
+    def __init__(
+        self,
+        train: tuple[Tensor, Tensor],
+        validation: tuple[Tensor, Tensor],
+        *,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.train_rows, self.validation_rows = train, validation
+        self.batch_size, self.rng = batch_size, np.random.default_rng(seed)
+        self.n_train, self.n_val = len(train[1]), len(validation[1])
+
+    @property
+    def n_batches(self) -> int:
+        """Number of training batches an epoch; none has one row, which has no variance."""
+        return max(1, min(-(-self.n_train // self.batch_size), self.n_train // 2))
+
+    def _training(self) -> Iterator[dict[str, Tensor]]:
+        x, labels = self.train_rows
+        for rows in np.array_split(self.rng.permutation(self.n_train), self.n_batches):
+            yield {"x": x[rows], "labels": labels[rows]}
+
+    def _validation(self) -> Iterator[dict[str, Tensor]]:
+        yield {"x": self.validation_rows[0], "labels": self.validation_rows[1]}
+
+    def train_dataloader(self) -> Any:
+        """Return the training batches, in an order that the seed fixes."""
+        return DataLoader(EpochBatches(self.n_batches, self._training), batch_size=None)
+
+    def val_dataloader(self) -> Any:
+        """Return the validation rows."""
+        return DataLoader(EpochBatches(1, self._validation), batch_size=None)
+
+
+class SensitivityPlan(KeepBestPlan):
+    """Train a head by one cycle, or with the oscillating rate that scATD was published with.
+
+    With ``"cosine"`` the rate falls to a hundredth over a quarter of the epochs, rises again, and
+    so on, which is what the released code does.
+
+    Parameters
+    ----------
+    module
+        Network.
+    schedule
+        ``"one_cycle"`` or ``"cosine"``.
+    max_epochs
+        Epochs.
+    keep_last
+        Keep the weights of the last epoch.
+    n_unfrozen
+        Last epochs in which the encoder is trained as well.
+    on_latent
+        Whether batches hold latent variables rather than inputs.
+    **kwargs
+        Arguments of :class:`KeepBestPlan`.
+    """
+
+    def __init__(
+        self,
+        module: DrugSensitivityModule,
+        *,
+        schedule: str,
+        max_epochs: int,
+        keep_last: bool,
+        n_unfrozen: int,
+        on_latent: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(module, **kwargs)
+        self._module = [module]
+        self.schedule, self.max_epochs, self.keep_last = schedule, max_epochs, keep_last
+        self.n_unfrozen, self.on_latent = n_unfrozen, on_latent
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with one cycle a fit, or with a cosine a quarter of it."""
+        if self.schedule == "one_cycle":
+            return super().configure_optimizers()
+        optimizer = torch.optim.AdamW(
+            self._module[0].parameters(), self.lr, weight_decay=self.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            optimizer, max(1, self.max_epochs // 4), eta_min=self.lr / 100
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
+
+    def on_train_epoch_start(self) -> None:
+        """Free the encoder for the last epochs."""
+        if self.n_unfrozen and self.current_epoch == self.max_epochs - self.n_unfrozen:
+            self._module[0].freeze(frozen=False)
+
+    def on_validation_start(self) -> None:
+        """Leave noise and batch statistics out; Lightning does not know the network."""
+        self._module[0].eval()
+
+    def on_validation_end(self) -> None:
+        """Go back to training."""
+        self._module[0].train()
+
+    def _raw(self, batch: dict[str, Tensor]) -> Tensor:
+        module = self._module[0]
+        return module.head(batch["x"] if self.on_latent else module.latent(batch["x"]))
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the weighted cross-entropy."""
+        loss = self._module[0].loss(batch, {"residual": self._raw(batch)}).loss
+        self._train_loss.append(loss.detach())
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Take the loss of the held-out rows, both classes with the same weight."""
+        raw, labels = self._raw(batch), batch["labels"]
+        weight = (1 / torch.bincount(labels, minlength=2).clamp_min(1)).to(raw.dtype)
+        self._outputs.append(F.cross_entropy(raw, labels, weight=weight).item())
+
+    def on_validation_epoch_end(self) -> None:
+        """Hand the loss on."""
+        self.finish_epoch(self._outputs.pop())
+
+    def on_fit_end(self) -> None:
+        """Go back to the best weights, or stay with the last; freeze again."""
+        if not self.keep_last:
+            super().on_fit_end()
+        self._module[0].freeze(frozen=True)
+
+
+@dataclass(frozen=True)
+class FittedAdapter:
+    """A change of latent variables, and how far the two sets were apart before and after it."""
+
+    weight: Tensor
+    shift: Tensor
+    before: float
+    after: float
+
+
+def fit_adapter(
+    source: Tensor,
+    target: Tensor,
+    *,
+    n_steps: int,
+    batch_size: int,
+    lr: float,
+    penalty: float,
+    bandwidths: Sequence[float] = BANDWIDTHS,
+    unbiased: bool = False,
+    seed: int = 0,
+) -> FittedAdapter:
+    """Fit ``z + z @ weight + shift`` on the target so that it lies where the source does.
+
+    Parameters
+    ----------
+    source, target
+        Latent variables, (n_rows, n_latent).
+    n_steps, batch_size, lr
+        Of Adam; a batch is drawn from each set without replacement.
+    penalty
+        Weight of the mean square of the change, in units of the source's deviations: of all maps
+        that bring the sets together, the one near to no change is wanted.
+    bandwidths, unbiased
+        Of :func:`dtp_scvi.nn.mmd2`.
+    seed
+        Seed of the batches.
+    """
+    rng = np.random.default_rng(seed)
+    unit = source.std(dim=0, correction=0).clamp_min(1e-6)
+    a, b = source / unit, target / unit
+    weight = torch.zeros(a.shape[1], a.shape[1], requires_grad=True)
+    shift = torch.zeros(a.shape[1], requires_grad=True)
+    optimizer = torch.optim.Adam([weight, shift], lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+
+    def drawn(rows: Tensor) -> Tensor:
+        return rows[rng.choice(len(rows), min(batch_size, len(rows)), replace=False)]
+
+    for _ in range(n_steps):
+        rows = drawn(b)
+        change = rows @ weight + shift
+        distance = mmd2(drawn(a), rows + change, bandwidths=bandwidths, unbiased=unbiased)
+        loss = distance + penalty * change.square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        some = [rows[rng.permutation(len(rows))[:_CHECKED_ROWS]] for rows in (a, b)]
+        moved = some[1] + some[1] @ weight + shift
+        before, after = (
+            mmd2(some[0], rows, bandwidths=bandwidths).item() for rows in (some[1], moved)
+        )
+        return FittedAdapter(
+            (weight / unit[:, None] * unit[None, :]).detach(),
+            (shift * unit).detach(),
+            before,
+            after,
+        )
