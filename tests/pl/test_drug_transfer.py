@@ -30,7 +30,7 @@ def test_methods_by_value_with_a_line_for_a_constant(carried_over, metric):
     assert ax.get_yticklabels()[0].get_text() == "Truth"
     constant = ax.lines[0].get_xdata()[0]
     assert constant == {"auroc": 0.5, "auprc": 0.5}[metric]
-    assert any("40 of 80 cells resistant" in text for text in [ax.get_xlabel()])
+    assert "40 of 80 cells resistant" in ax.get_xlabel()
     assert ax.get_title("right") == "simulated data"
     plt.close("all")
 

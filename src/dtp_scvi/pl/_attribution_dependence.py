@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import near_matches, problem
@@ -84,5 +85,6 @@ def attribution_dependence(
     scale = str(params.get("scale", ""))
     kind = "" if scale in ("", "as_is") else ", log"
     dress(ax, f"{chosen} (value{kind})", axis_label("Contribution", params))
+    ax.xaxis.set_major_locator(MaxNLocator(4))
     caution(ax, params, data)
     return ax

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_positive_int, near_matches, problem, shorten
@@ -106,6 +107,7 @@ def attribution_groups(
     params = entry(result, "params", TOOL)
     dress(ax, axis_label("Contribution", params), "")
     ax.tick_params(axis="y", length=0, labelsize=SMALL - 1)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
     caution(ax, params, data)
     return ax
 

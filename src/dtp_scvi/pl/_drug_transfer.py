@@ -110,4 +110,4 @@ def drug_transfer(
 def _name(ax: Axes, metric: str, params: Any) -> None:
     n_positive = int(np.round(float(params["prevalence"]) * int(params["n_cells"])))
     about = f"{n_positive} of {int(params['n_cells'])} cells {params['positive']}"
-    dress(ax, f"{display(metric)}, 95 % ({about}; filled: adapted)", "")
+    dress(ax, f"{display(metric)}, 95 %\n{about}; filled: adapted", "")

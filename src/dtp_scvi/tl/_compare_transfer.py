@@ -45,7 +45,7 @@ def compare_transfer(
     labels_key: str = RESPONSE_KEY,
     truth_key: str = RESPONSE_KEY,
     positive: str = RESISTANT,
-    models: Mapping[str, ExpressionClassifier | ArrayLike] | None = None,
+    models: Mapping[str, ExpressionClassifier | pd.DataFrame | ArrayLike] | None = None,
     reference: str | None = None,
     sample_key: str | None = None,
     layer: str | None = None,
@@ -84,8 +84,10 @@ def compare_transfer(
         Name of the positive class in both. Check which way round a file is: many say 1 where a
         cell is sensitive.
     models
-        Name -> a fitted model with this positive class, adapted or not, or one score a cell that
-        rises with the positive class. Scores have no threshold, so no MCC and no macro-F1.
+        Name -> a fitted model with this positive class, adapted or not; or what
+        :meth:`dtp_scvi.model.DrugSensitivity.predict` returned, for several adaptations of one
+        model; or one score a cell that rises with the positive class. Scores have no threshold, so
+        no MCC and no macro-F1.
     reference
         Name of the row that is compared with each other one, paired on the same resamples.
     sample_key
@@ -204,6 +206,8 @@ def _given(
     return {
         str(name): _by_model(model, str(name), cells, positive, options)
         if isinstance(model, ExpressionClassifier)
+        else _by_table(model, str(name), cells, positive)
+        if isinstance(model, pd.DataFrame)
         else _by_score(model, str(name), cells.n_obs)
         for name, model in models.items()
     }
@@ -227,6 +231,21 @@ def _by_model(
     probability = model.calibrated(score)
     adapted = getattr(model, "adaptation_", None)
     return Scored(score, probability, float(model.threshold_["value"]), bool(adapted))
+
+
+def _by_table(table: pd.DataFrame, name: str, cells: AnnData, positive: str) -> Scored:
+    """Read what ``predict`` returned; its calls stand, whatever they rest on."""
+    missing = [column for column in ("logit", "call") if column not in table]
+    if missing or not table.index.equals(cells.obs_names):
+        msg = problem(
+            f"columns logit and call, one row a cell in their order, for {name!r} in `models`",
+            f"no {shorten(missing)}" if missing else "other rows",
+            "Pass what predict(cells) returned.",
+        )
+        raise ValueError(msg)
+    called = (table["call"].astype(str) == positive).to_numpy(np.float64)
+    score = table["logit"].to_numpy(np.float64)
+    return Scored(score, called, 0.5, bool(table.attrs.get("adaptation")))
 
 
 def _by_score(values: ArrayLike, name: str, n_cells: int) -> Scored:
