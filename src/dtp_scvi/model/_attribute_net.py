@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dtp_scvi.module import (
+    N_CLASSES,
     AMUModule,
     DrugSensitivityModule,
     ProgramModule,
@@ -206,14 +207,15 @@ class SensitivityNet(WholeNet):
         *,
         adapted: bool,
     ) -> None:
-        super().__init__(module.mean, len(module.class_weight), outcome, seen)
+        super().__init__(module.mean, N_CLASSES, outcome, seen)
         self.encode = _frozen(nn.Sequential(module.encoder, module.mu))
-        self.head = _frozen(module.head)
+        self.heads = _frozen(module.heads)
         self.adaptation = _frozen(module.adaptation) if adapted else None
 
     def _residual_raw(self, values: Tensor) -> Tensor:
         z = self.encode(self.mean + (values - self.mean) * self.seen)
-        return self.head(z if self.adaptation is None else self.adaptation.latent(z))
+        z = z if self.adaptation is None else self.adaptation.latent(z)
+        return torch.stack([head(z) for head in self.heads]).mean(dim=0)
 
 
 def classifier_net(

@@ -15,9 +15,9 @@ from dtp_scvi._docs import docs
 from dtp_scvi._labels import text_column
 from dtp_scvi._logging import logger
 from dtp_scvi._scvi import init_params, setup_args
-from dtp_scvi._validate import check_one_of, check_positive_int, problem
+from dtp_scvi._validate import check_one_of, check_positive_int, check_range, problem
 from dtp_scvi.data import Scale, get_matrix, resolve_scale
-from dtp_scvi.model._arguments import class_weights
+from dtp_scvi.model._arguments import N_FOLDS, class_weights
 from dtp_scvi.model._checks import check_not_empty, check_same_kind
 from dtp_scvi.model._classifier import ExpressionClassifier
 from dtp_scvi.model._data_summary import describe_data
@@ -36,8 +36,8 @@ from dtp_scvi.model._drug_sensitivity_fit import (
     fit_head,
     given_source,
     latent_of,
-    log_odds,
     mean_attributions,
+    member_odds,
     n_axes,
     posterior_sampler,
     pretrained_source,
@@ -75,6 +75,18 @@ _RECIPES: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+def _checked_members(given: int | None, n_unfrozen_epochs: int) -> int:
+    if given is None:
+        return 1 if n_unfrozen_epochs else N_FOLDS
+    check_positive_int(given, "n_members")
+    check_range(given, "n_members", 1, N_FOLDS)
+    if given > 1 and n_unfrozen_epochs:
+        found = f"n_members={given}, n_unfrozen_epochs={n_unfrozen_epochs}"
+        msg = problem("one head where the encoder is trained too", found, "Set n_members=1.")
+        raise ValueError(msg)
+    return given
+
+
 @docs.dedent
 class DrugSensitivity(ExpressionClassifier):
     """Resistance to a drug: a head on a pretrained encoder, fitted on bulk and used on cells.
@@ -82,7 +94,7 @@ class DrugSensitivity(ExpressionClassifier):
     The encoder is that of a residual autoencoder and stays as it was; the head reads its posterior
     mean, so no noise takes part in a prediction. Made by :meth:`from_vae` and :meth:`fit_bulk`, or
     set up as any classifier and trained with ``train(vae=...)``; without an autoencoder, ``train``
-    first pretrains one on the rows that the head is fitted on.
+    first pretrains one on the same rows.
 
     Bulk and single cells differ in more than the drug's effect. :meth:`adapt` maps the cells onto
     the stored moments of the training rows, which needs no label of a cell.
@@ -102,6 +114,10 @@ class DrugSensitivity(ExpressionClassifier):
         ``"vae"``: decoded draws from the posterior of training rows fill up the classes, by the
         rule of scATD, then Tomek links are cut; ``"smote"``; ``None``. Within the fitted rows only.
         Needs the extra ``resampling``.
+    n_members
+        Number of heads, whose log-odds are averaged; each holds out another fifth of the rows, so
+        that with five calibration and threshold rest on all rows. 1 to 5; 1 where the encoder is
+        trained too.
     n_unfrozen_epochs
         Last epochs in which the encoder is trained too.
     reference
@@ -118,7 +134,7 @@ class DrugSensitivity(ExpressionClassifier):
         What :meth:`adapt` did: method, number of rows, that it is transductive, its options; empty
         without.
     history_table_
-        One row an epoch: ``epoch``, ``train_loss``, ``validation_loss``.
+        One row an epoch of a member: ``epoch``, ``member``, ``train_loss``, ``validation_loss``.
     PAPER
         Arguments of the published training, at its published rate.
 
@@ -141,7 +157,7 @@ class DrugSensitivity(ExpressionClassifier):
     """
 
     PAPER: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"augment": "vae", "n_unfrozen_epochs": 0, "reference": "paper", "schedule": "cosine"}
+        {"augment": "vae", "n_members": 1, "reference": "paper", "schedule": "cosine"}
     )
     _takes_values: ClassVar[bool] = True
     _saved: ClassVar[tuple[str, ...]] = (
@@ -162,6 +178,7 @@ class DrugSensitivity(ExpressionClassifier):
         decoder: Sequence[int] = (128, 256),
         activation: Activation = "leaky_relu",
         augment: Literal["vae", "smote"] | None = None,
+        n_members: int | None = None,
         n_unfrozen_epochs: int = 0,
         reference: Literal["train", "pretraining", "paper"] = "train",
         schedule: Literal["one_cycle", "cosine"] = "one_cycle",
@@ -174,6 +191,7 @@ class DrugSensitivity(ExpressionClassifier):
         for width in (n_latent, *encoder, *decoder, n_unfrozen_epochs + 1):
             check_positive_int(width, "encoder, n_latent, decoder or n_unfrozen_epochs + 1")
         self.augment, self.n_unfrozen_epochs = augment, n_unfrozen_epochs
+        self.n_members = _checked_members(n_members, n_unfrozen_epochs)
         self.reference, self.schedule = reference, schedule
         self._sizes: dict[str, Any] = {
             "encoder": list(encoder),
@@ -197,6 +215,7 @@ class DrugSensitivity(ExpressionClassifier):
         vae: Autoencoder,
         *,
         augment: Literal["vae", "smote"] | None = None,
+        n_members: int | None = None,
         n_unfrozen_epochs: int = 0,
         reference: Literal["train", "pretraining", "paper"] = "train",
         schedule: Literal["one_cycle", "cosine"] = "one_cycle",
@@ -208,13 +227,14 @@ class DrugSensitivity(ExpressionClassifier):
         vae
             A trained :class:`~dtp_scvi.model.ResVAE`, whose genes the model takes. It is not kept
             in the saved model, its encoder is.
-        augment, n_unfrozen_epochs, reference, schedule
+        augment, n_members, n_unfrozen_epochs, reference, schedule
             As in the constructor.
         """
         registry = blank_registry(cls.__name__, vae.genes_, vae.scale_)
         model = cls(
             registry=registry,
             augment=augment,
+            n_members=n_members,
             n_unfrozen_epochs=n_unfrozen_epochs,
             reference=reference,
             schedule=schedule,
@@ -222,19 +242,26 @@ class DrugSensitivity(ExpressionClassifier):
         model._vae, model.obsm_key_ = vae, vae.obsm_key_
         return model
 
-    def _new_module(self, seed: int = 0, n_space: int = 0) -> DrugSensitivityModule:
+    def _new_module(
+        self, seed: int = 0, n_members: int = 1, n_space: int = 0
+    ) -> DrugSensitivityModule:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return DrugSensitivityModule(len(self.genes_), n_space=n_space, **self.architecture_)
+            return DrugSensitivityModule(
+                len(self.genes_), n_members=n_members, n_space=n_space, **self.architecture_
+            )
 
     def _fit_module_to(self, state: dict[str, torch.Tensor]) -> None:
-        self.module = self._new_module(n_space=state["space_weight"].shape[1])
+        n_members = len({name.split(".")[1] for name in state if name.startswith("heads.")})
+        self.module = self._new_module(0, n_members, state["space_weight"].shape[1])
         self.module.adaptation = Adaptation.from_state(state, "adaptation.")
 
     @property
     def history_table_(self) -> pd.DataFrame:
         """Losses of every epoch."""
-        return pd.DataFrame(self.history_rows_, columns=["epoch", "train_loss", "validation_loss"])
+        return pd.DataFrame(
+            self.history_rows_, columns=["epoch", "member", "train_loss", "validation_loss"]
+        )
 
     @docs.dedent
     def fit_bulk(
@@ -325,11 +352,11 @@ class DrugSensitivity(ExpressionClassifier):
         devices: Any = "auto",
         verbose: bool = True,
     ) -> None:
-        """Fit the head, then calibration and threshold on a fifth that it has not seen.
+        """Fit the heads, then calibration and threshold on what they have not seen.
 
-        A fifth of the rows (of the donors, where these are known) is held out; it watches for the
-        best epoch and carries calibration and threshold. Moments, made-up rows and class weights
-        are of the other rows.
+        Each head holds out another fifth of the rows (of the donors, where these are known); it
+        watches for the best epoch and carries calibration and threshold. Made-up rows and class
+        weights are of the other rows. Moments, which no label enters, are of all rows.
 
         Parameters
         ----------
@@ -337,7 +364,7 @@ class DrugSensitivity(ExpressionClassifier):
             Most epochs; 60, or 150 with the schedule ``"cosine"``.
         vae
             Pretrained autoencoder. Without one, and without :meth:`from_vae`, it is pretrained
-            here, on the rows that the head is fitted on. In a cross-validation one that is passed
+            here, on the rows to train on. In a cross-validation one that is passed
             may have seen the rows of a test fold, though not their labels.
         indices
             Rows to train on; all by default.
@@ -385,40 +412,49 @@ class DrugSensitivity(ExpressionClassifier):
         for name in ("max_epochs", "batch_size"):
             check_positive_int(recipe[name], name)
         given = read_training_data(self, indices, seed)
-        check_calibration(calibration, given, 1)
-        rule = {"rule": threshold_rule, **rule_arguments(threshold_kwargs, given, 1)}
-        devices_ = {"accelerator": accelerator, "devices": devices, "verbose": verbose}
-        source = self._source(vae, given, dict(pretrain_kwargs or {}), seed, devices_)
-        fit_rows, held_out = given.inner.folds[0]
+        n_members = self.n_members if len(given.inner.folds) >= self.n_members else 1
+        check_calibration(calibration, given, n_members)
+        rule = {"rule": threshold_rule, **rule_arguments(threshold_kwargs, given, n_members)}
+        where = {"accelerator": accelerator, "devices": devices, "verbose": verbose}
+        source = self._source(vae, given, dict(pretrain_kwargs or {}), seed, where)
         rows = self._read(given, source.genes, min_coverage)
-        self._start(source, n_axes(len(fit_rows), source.module.n_latent), seed)
-        x = set_reference(self.module, rows, fit_rows, source, self.reference)
+        self._start(source, n_members, len(given.which), seed)
+        x = set_reference(self.module, rows, source, self.reference)
+        logits = np.full((len(x), len(self.classes_)), np.nan)
         sample = posterior_sampler(source.module) if self.augment == "vae" else None
-        made, labels = augment_classes(
-            x[fit_rows].numpy(), given.codes[fit_rows], self.augment, seed, sample=sample
-        )
-        weight = class_weights(class_weight, self.classes_, labels)
-        self.module.class_weight.copy_(torch.from_numpy(weight))
-        table = fit_head(
-            self,
-            (torch.from_numpy(made), torch.from_numpy(labels)),
-            (x[held_out], torch.from_numpy(given.codes[held_out])),
-            schedule=self.schedule,
-            n_unfrozen=self.n_unfrozen_epochs,
-            keep_last=keep == "last",
-            patience=patience,
-            seed=seed,
-            **recipe,
-            **devices_,
-        )
-        self.history_rows_ = table.to_dict("records")
-        self._finish(rows, x, given, held_out, rule, calibration, seed)
+        self.history_rows_ = []
+        for member, (fit_rows, held_out) in enumerate(given.inner.folds[:n_members]):
+            made, labels = augment_classes(
+                x[fit_rows].numpy(),
+                given.codes[fit_rows],
+                self.augment,
+                seed + member,
+                sample=sample,
+            )
+            table = fit_head(
+                self,
+                member,
+                class_weights(class_weight, self.classes_, labels),
+                (torch.from_numpy(made), torch.from_numpy(labels)),
+                (x[held_out], torch.from_numpy(given.codes[held_out])),
+                schedule=self.schedule,
+                n_unfrozen=self.n_unfrozen_epochs,
+                keep_last=keep == "last",
+                patience=patience,
+                seed=seed + member,
+                **recipe,
+                **where,
+            )
+            self.history_rows_ += table.assign(member=member).to_dict("records")
+            latent = latent_of(self.module, x[held_out])
+            logits[held_out] = member_odds(self.module, member, latent)
+        self._finish(rows, x, given, logits, rule, calibration, seed)
         self.protocol_ |= {
             "keep": keep,
-            "epochs": len(table),
-            "encoder": "given" if source.given else "pretrained on the fitted rows",
+            "n_members": n_members,
+            "encoder": "given" if source.given else "pretrained on the training rows",
             "reference": self.reference,
-            "n_made": len(labels) - len(fit_rows),
+            "augment": self.augment,
             **recipe,
         }
         self.is_trained_ = True
@@ -438,17 +474,18 @@ class DrugSensitivity(ExpressionClassifier):
             return given_source(vae, str(given.scale), adata.n_vars)
         genes = np.asarray(adata.var_names, dtype=str)
         options = {"seed": seed, **devices, **pretrain_kwargs}
-        rows, sizes = self._read(given, genes, 0.0), {**self._sizes, "decoder": self._decoder}
-        return pretrained_source(rows, genes, given.inner.folds[0][0], sizes, options)
+        sizes = {**self._sizes, "decoder": self._decoder}
+        return pretrained_source(self._read(given, genes, 0.0), genes, sizes, options)
 
     def _read(self, given: TrainingData, genes: np.ndarray, floor: float) -> AlignedRows:
         layer = setup_args(self.registry_)["layer"]
         return read_aligned(self._own_adata(), layer, given.scale, given.which, genes, floor)
 
-    def _start(self, source: Source, n_space: int, seed: int) -> None:
+    def _start(self, source: Source, n_members: int, n_rows: int, seed: int) -> None:
         """Make the network on an encoder."""
         self.genes_, self.architecture_ = source.genes, architecture_of(source.module)
-        self.module, self.adaptation_ = self._new_module(seed, n_space), {}
+        n_space = n_axes(n_rows, source.module.n_latent)
+        self.module, self.adaptation_ = self._new_module(seed, n_members, n_space), {}
         self.module.copy_encoder(source.module)
 
     def _finish(
@@ -456,16 +493,18 @@ class DrugSensitivity(ExpressionClassifier):
         rows: AlignedRows,
         x: torch.Tensor,
         given: TrainingData,
-        held_out: np.ndarray,
+        logits: np.ndarray,
         rule: dict[str, Any],
         calibration: str,
         seed: int,
     ) -> None:
-        """Calibrate and choose the threshold on the held-out rows; record what they rest on."""
+        """Calibrate and choose the threshold on the held-out rows; record what they rest on.
+
+        ``logits`` holds what a row was given by the head that has not seen it, else NaN.
+        """
         self.seed_, self.train_rows_ = seed, given.which
         positive = self.classes_.index(self.positive_)
-        latent = latent_of(self.module, x)
-        logits = log_odds(self.module, latent[held_out])[:, positive]
+        held_out = np.flatnonzero(np.isfinite(logits[:, positive]))
         labels = given.codes[held_out] == positive
         by_donor = given.donors is not None and given.inner.unit == "donor"
         donors = given.donors[held_out] if given.donors is not None and by_donor else None
@@ -473,8 +512,9 @@ class DrugSensitivity(ExpressionClassifier):
             donors = None
         if "negatives" in rule:
             rule["negatives"] = rule["negatives"][held_out]
-        self._take(held_out_evidence(logits, labels, donors, rule, kind=calibration, seed=seed))
-        set_space(self.module, latent)
+        odds = logits[held_out, positive]
+        self._take(held_out_evidence(odds, labels, donors, rule, kind=calibration, seed=seed))
+        set_space(self.module, latent_of(self.module, x))
         self.space_reference_ = space_reference(
             self.module, rows.matrix, rows.total, rows.scale, given.codes, given.donors
         )

@@ -157,7 +157,6 @@ def dense_blocks(
 def set_reference(
     module: DrugSensitivityModule,
     rows: AlignedRows,
-    fit_rows: np.ndarray,
     source: Source,
     reference: str,
 ) -> torch.Tensor:
@@ -169,8 +168,6 @@ def set_reference(
         Network whose buffers are set.
     rows
         Training rows.
-    fit_rows
-        Those that moments are taken of.
     source
         Autoencoder whose encoder it has.
     reference
@@ -179,7 +176,7 @@ def set_reference(
         those of the rows before that, as in the released code.
     """
     raw = rows.values(module)
-    own = Moments.from_blocks([raw[fit_rows].numpy()])
+    own = Moments.from_blocks([raw.numpy()])
     gain, shift = np.ones_like(own.mean), np.zeros_like(own.mean)
     if reference != "train" and source.moments is not None:
         gain, shift = moment_map(own, source.moments())
@@ -240,10 +237,10 @@ def n_axes(n_rows: int, n_latent: int) -> int:
 
 
 @torch.no_grad()
-def log_odds(module: DrugSensitivityModule, latent: torch.Tensor) -> np.ndarray:
-    """Log-odds of each class, (n_rows, 2), of posterior means."""
+def member_odds(module: DrugSensitivityModule, member: int, latent: torch.Tensor) -> np.ndarray:
+    """Log-odds of each class, (n_rows, 2), by one head, of posterior means."""
     module.eval()
-    return one_against_rest(module.head(latent).double()).numpy()
+    return one_against_rest(module.heads[member](latent).double()).numpy()
 
 
 def mean_attributions(
@@ -260,7 +257,8 @@ def mean_attributions(
     slope = torch.zeros_like(away)
     for share in (np.arange(_N_STEPS) + 0.5) / _N_STEPS:
         point = (module.mean + away * float(share)).requires_grad_()
-        odds = one_against_rest(module.head(module.latent(point)))[:, positive].sum()
+        raw = module.members(module.latent(point)).mean(dim=1)
+        odds = one_against_rest(raw)[:, positive].sum()
         slope += torch.autograd.grad(odds, point)[0] / _N_STEPS
     return (away * slope).abs().mean(dim=0).detach().numpy()
 
@@ -268,18 +266,17 @@ def mean_attributions(
 def pretrained_source(
     rows: AlignedRows,
     genes: np.ndarray,
-    fit_rows: np.ndarray,
     sizes: Mapping[str, Any],
     options: dict[str, Any],
 ) -> Source:
-    """Pretrain an autoencoder on the rows that a head is fitted on; a tenth of them watches."""
+    """Pretrain an autoencoder on the training rows; a tenth of them watches."""
 
     def make(seed: int) -> ResVAEModule:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return ResVAEModule(len(genes), **sizes)
 
-    order = np.random.default_rng(options["seed"]).permutation(fit_rows)
+    order = np.random.default_rng(options["seed"]).permutation(len(rows.total))
     n_watched = max(2, len(order) // _WATCHED)
     how = FitOptions.from_preset(None, _PRETRAIN | options)
     values = DenseRows(rows.values(DrugSensitivityModule(len(genes), **_shape(sizes))).numpy())
@@ -293,6 +290,8 @@ def _shape(sizes: Mapping[str, Any]) -> dict[str, Any]:
 
 def fit_head(
     model: Any,
+    member: int,
+    class_weight: np.ndarray,
     fitted: tuple[torch.Tensor, torch.Tensor],
     held_out: tuple[torch.Tensor, torch.Tensor],
     *,
@@ -307,7 +306,7 @@ def fit_head(
     seed: int,
     **devices: Any,
 ) -> pd.DataFrame:
-    """Train the head of ``model.module``; return the losses of every epoch.
+    """Train one head of ``model.module``; return the losses of every epoch.
 
     While the encoder stays as it is, the head is trained on posterior means that are computed once.
     """
@@ -319,11 +318,12 @@ def fit_head(
     batches = FeatureBatches(*parts, batch_size=batch_size, seed=seed)
     plan = SensitivityPlan(
         module,
+        member,
+        torch.from_numpy(class_weight),
         schedule=schedule,
         max_epochs=max_epochs,
         keep_last=keep_last,
         n_unfrozen=n_unfrozen,
-        on_latent=on_latent,
         lr=lr,
         weight_decay=weight_decay,
         n_steps=max_epochs * batches.n_batches,

@@ -3,7 +3,12 @@
 from dtp_scvi.module._amu import NETWORKS, AMUModule, GeneAttention, Network, PanelCNN
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
 from dtp_scvi.module._dense import dense_rows
-from dtp_scvi.module._drug_sensitivity import Adaptation, DrugSensitivityModule, SensitivityHead
+from dtp_scvi.module._drug_sensitivity import (
+    N_CLASSES,
+    Adaptation,
+    DrugSensitivityModule,
+    SensitivityHead,
+)
 from dtp_scvi.module._logits import class_scores, one_against_rest
 from dtp_scvi.module._program import ProgramModule, ResidualNet
 from dtp_scvi.module._res_vae import DenseBatch, ResVAEModule, gaussian_kl
@@ -25,6 +30,7 @@ __all__ = [
     "ACTIVATIONS",
     "LOSSES",
     "NETWORKS",
+    "N_CLASSES",
     "PRESETS",
     "SCHEDULES",
     "SPECTRAL_NORMS",

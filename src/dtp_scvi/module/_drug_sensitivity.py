@@ -1,4 +1,4 @@
-"""An encoder that stays as it was, a small head on its posterior mean, and maps onto its inputs."""
+"""An encoder that stays as it was, small heads on its posterior mean, and maps onto its inputs."""
 
 from __future__ import annotations
 
@@ -107,6 +107,8 @@ class DrugSensitivityModule(BaseModuleClass):
     ----------
     n_inputs
         Width of the input.
+    n_members
+        Number of heads, whose outputs are averaged.
     n_space
         Number of coordinates that queries are compared in.
     architecture
@@ -121,17 +123,18 @@ class DrugSensitivityModule(BaseModuleClass):
     recast_shift: Tensor
     known: Tensor
     importance: Tensor
-    class_weight: Tensor
     space_mean: Tensor
     space_weight: Tensor
     adaptation: Adaptation | None
 
-    def __init__(self, n_inputs: int, *, n_space: int = 0, **architecture: Any) -> None:
+    def __init__(
+        self, n_inputs: int, *, n_members: int = 1, n_space: int = 0, **architecture: Any
+    ) -> None:
         super().__init__()
         source = ResVAEModule(n_inputs, decoder=(), **architecture)
         self.n_inputs, self.n_latent = n_inputs, source.n_latent
         self.encoder, self.mu = source.encoder, source.mu
-        self.head = SensitivityHead(self.n_latent)
+        self.heads = nn.ModuleList(SensitivityHead(self.n_latent) for _ in range(n_members))
         # Moments of the rows that the head was fitted on, and those that a target is mapped to.
         self.register_buffer("mean", torch.zeros(n_inputs))
         self.register_buffer("sd", torch.ones(n_inputs))
@@ -141,7 +144,6 @@ class DrugSensitivityModule(BaseModuleClass):
         self.register_buffer("recast_shift", torch.zeros(n_inputs))
         self.register_buffer("known", torch.ones(n_inputs))
         self.register_buffer("importance", torch.zeros(n_inputs))
-        self.register_buffer("class_weight", torch.ones(N_CLASSES))
         self.register_buffer("space_mean", torch.zeros(self.n_latent))
         self.register_buffer("space_weight", torch.zeros(self.n_latent, n_space))
         self.adaptation = None
@@ -201,6 +203,10 @@ class DrugSensitivityModule(BaseModuleClass):
         """Return the posterior mean, (n_rows, n_latent)."""
         return self.mu(self.encoder(x))
 
+    def members(self, z: Tensor) -> Tensor:
+        """Return the raw outputs of each head, (n_rows, n_members, 2)."""
+        return torch.stack([head(z) for head in self.heads], dim=1)
+
     def _get_inference_input(self, tensors: SparseBatch) -> dict[str, SparseBatch]:
         return {"tensors": tensors}
 
@@ -223,9 +229,11 @@ class DrugSensitivityModule(BaseModuleClass):
         z = self.latent(self.inputs(tensors, observed, sample))
         if sample is not None and self.adaptation is not None:
             z = self.adaptation.latent(z)
-        raw = self.head(z)
+        members = self.members(z)
+        raw = members.mean(dim=1)
         space = (z - self.space_mean) @ self.space_weight
-        return {"linear": torch.zeros_like(raw), "residual": raw, "space": space}
+        found = {"linear": torch.zeros_like(raw), "residual": raw, "space": space}
+        return found if len(self.heads) < 2 else found | {"members": members}
 
     def loss(
         self,
@@ -233,7 +241,7 @@ class DrugSensitivityModule(BaseModuleClass):
         inference_outputs: dict[str, Tensor],
         generative_outputs: dict[str, Tensor] | None = None,
     ) -> LossOutput:
-        """Return the weighted cross-entropy of the raw outputs against the labels."""
+        """Return the cross-entropy of the raw outputs against the labels."""
         raw = inference_outputs["residual"]
-        loss = F.cross_entropy(raw, tensors["labels"], weight=self.class_weight)
+        loss = F.cross_entropy(raw, tensors["labels"])
         return LossOutput(loss=loss, n_obs_minibatch=len(raw))

@@ -73,6 +73,10 @@ class SensitivityPlan(KeepBestPlan):
     ----------
     module
         Network.
+    member
+        Which of its heads is trained.
+    class_weight
+        Weight of each class.
     schedule
         ``"one_cycle"`` or ``"cosine"``.
     max_epochs
@@ -81,8 +85,7 @@ class SensitivityPlan(KeepBestPlan):
         Keep the weights of the last epoch.
     n_unfrozen
         Last epochs in which the encoder is trained as well.
-    on_latent
-        Whether batches hold latent variables rather than inputs.
+        Batches hold inputs then, and latent variables otherwise.
     **kwargs
         Arguments of :class:`KeepBestPlan`.
     """
@@ -90,25 +93,28 @@ class SensitivityPlan(KeepBestPlan):
     def __init__(
         self,
         module: DrugSensitivityModule,
+        member: int,
+        class_weight: Tensor,
         *,
         schedule: str,
         max_epochs: int,
         keep_last: bool,
         n_unfrozen: int,
-        on_latent: bool,
         **kwargs: Any,
     ) -> None:
-        super().__init__(module, **kwargs)
-        self._module = [module]
+        head: Any = module.heads[member]
+        super().__init__(module if n_unfrozen else head, **kwargs)
+        self._module, self._head = [module], [head]
+        self.class_weight = class_weight
         self.schedule, self.max_epochs, self.keep_last = schedule, max_epochs, keep_last
-        self.n_unfrozen, self.on_latent = n_unfrozen, on_latent
+        self.n_unfrozen = n_unfrozen
 
     def configure_optimizers(self) -> Any:
         """AdamW with one cycle a fit, or with a cosine a quarter of it."""
         if self.schedule == "one_cycle":
             return super().configure_optimizers()
         optimizer = torch.optim.AdamW(
-            self._module[0].parameters(), self.lr, weight_decay=self.weight_decay
+            self._trained[0].parameters(), self.lr, weight_decay=self.weight_decay
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
             optimizer, max(1, self.max_epochs // 4), eta_min=self.lr / 100
@@ -129,12 +135,13 @@ class SensitivityPlan(KeepBestPlan):
         self._module[0].train()
 
     def _raw(self, batch: dict[str, Tensor]) -> Tensor:
-        module = self._module[0]
-        return module.head(batch["x"] if self.on_latent else module.latent(batch["x"]))
+        x = self._module[0].latent(batch["x"]) if self.n_unfrozen else batch["x"]
+        return self._head[0](x)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the weighted cross-entropy."""
-        loss = self._module[0].loss(batch, {"residual": self._raw(batch)}).loss
+        raw = self._raw(batch)
+        loss = F.cross_entropy(raw, batch["labels"], weight=self.class_weight.to(raw))
         self._train_loss.append(loss.detach())
         return loss
 
