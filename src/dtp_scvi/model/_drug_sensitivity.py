@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
 SCHEDULES: Final = ("one_cycle", "cosine")
 _RECIPES: Final[dict[str, dict[str, Any]]] = {
-    "one_cycle": {"max_epochs": 60, "batch_size": 64, "lr": 3e-3, "weight_decay": 1e-2},
+    "one_cycle": {"max_epochs": 60, "batch_size": 32, "lr": 1e-2, "weight_decay": 1e-2},
     "cosine": {"max_epochs": 150, "batch_size": 64, "lr": 2e-5, "weight_decay": 3e-3},
 }
 
@@ -369,9 +369,9 @@ class DrugSensitivity(ExpressionClassifier):
         indices
             Rows to train on; all by default.
         batch_size
-            Rows per step, 64.
+            Rows per step; 32, or 64 with ``"cosine"``.
         lr
-            Learning rate at its peak; 3e-3, or 2e-5 with ``"cosine"``.
+            Learning rate at its peak; 1e-2, or 2e-5 with ``"cosine"``.
         weight_decay
             Weight decay of AdamW; 1e-2, or 3e-3 with ``"cosine"``.
         patience
