@@ -4,6 +4,7 @@ from dtp_scvi.model._amu import AMU
 from dtp_scvi.model._attribute import Attribution
 from dtp_scvi.model._card import NOTES, ModelCard, read_card
 from dtp_scvi.model._classifier import ExpressionClassifier
+from dtp_scvi.model._dist_vae import DistVAE
 from dtp_scvi.model._drug_sensitivity import DrugSensitivity
 from dtp_scvi.model._load import load_model, load_predictor
 from dtp_scvi.model._network_card import NetworkCard
@@ -27,6 +28,7 @@ __all__ = [
     "Attribution",
     "DTPStudent",
     "DTPTransformer",
+    "DistVAE",
     "DrugSensitivity",
     "ExpressionClassifier",
     "ModelCard",

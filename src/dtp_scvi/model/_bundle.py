@@ -186,7 +186,7 @@ def read_meta(path: Path) -> dict[str, Any]:
             f"format {FORMAT} in {path / _META}", f"{found!r}", "Update dtp_scvi, or train again."
         )
         raise ValueError(msg)
-    needed = _NEEDED
+    needed: tuple[str, ...] = _NEEDED
     if meta.get("class") in NETWORKS:
         needed = _NEEDED_OF_A_NETWORK
     elif meta.get("class") in RESPONSE_MODELS:

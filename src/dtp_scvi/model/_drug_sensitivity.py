@@ -326,8 +326,7 @@ class DrugSensitivity(ExpressionClassifier):
             "polarity_checked": found.polarity_checked,
         }
         # A model of scvi-tools belongs to the rows that it was made with: this one becomes that.
-        vars(self).clear()
-        vars(self).update(vars(fitted))
+        self.__dict__ = fitted.__dict__
 
     @docs.dedent
     def train(

@@ -278,7 +278,7 @@ def pretrained_source(
 
     order = np.random.default_rng(options["seed"]).permutation(len(rows.total))
     n_watched = max(2, len(order) // _WATCHED)
-    how = FitOptions.from_preset(None, _PRETRAIN | options)
+    how = FitOptions.from_preset(None, _PRETRAIN | options, len(order) - n_watched)
     values = DenseRows(rows.values(DrugSensitivityModule(len(genes), **_shape(sizes))).numpy())
     module, _, _ = fit_vae(make, values, order[n_watched:], order[:n_watched], how)
     return Source(module, genes, given=False, moments=None)
@@ -315,7 +315,7 @@ def fit_head(
     parts = [
         (latent_of(module, x) if on_latent else x, labels) for x, labels in (fitted, held_out)
     ]
-    batches = FeatureBatches(*parts, batch_size=batch_size, seed=seed)
+    batches: Any = FeatureBatches(*parts, batch_size=batch_size, seed=seed)
     plan = SensitivityPlan(
         module,
         member,

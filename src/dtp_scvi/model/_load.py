@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dtp_scvi._validate import problem
 from dtp_scvi.model._amu import AMU
 from dtp_scvi.model._bundle import NETWORKS, read_meta
+from dtp_scvi.model._dist_vae import DistVAE
 from dtp_scvi.model._drug_sensitivity import DrugSensitivity
 from dtp_scvi.model._res_vae import ResVAE
 from dtp_scvi.model._response import ResponseModel
@@ -26,12 +27,14 @@ _CLASSES: dict[str, type[ExpressionClassifier]] = {
 _RESPONSE_CLASSES: dict[str, type[ResponseModel | ResponseTransformer]] = {
     cls.__name__: cls for cls in (ResponseModel, ResponseTransformer)
 }
-_NETWORK_CLASSES: dict[str, type[ResVAE]] = {cls.__name__: cls for cls in (ResVAE,)}
+_NETWORK_CLASSES: dict[str, type[ResVAE | DistVAE]] = {
+    cls.__name__: cls for cls in (ResVAE, DistVAE)
+}
 
 
 def load_model(
     dir_path: str | Path, adata: AnnData | None = None
-) -> ExpressionClassifier | ResponseModel | ResponseTransformer | ResVAE:
+) -> ExpressionClassifier | ResponseModel | ResponseTransformer | ResVAE | DistVAE:
     """Read a model directory of any class of this package; nothing in it is executed.
 
     Parameters

@@ -213,7 +213,8 @@ class ResVAE(TrainableVAE):
         >>> cells = dtp.datasets.simulate_cells(300, 200, n_donors=4)
         >>> dtp.model.ResVAE.setup_anndata(cells, layer="counts", donor_key="donor")
         """
-        arguments = {"layer": layer, "obsm_key": obsm_key, "scale": scale, "donor_key": donor_key}
+        arguments: dict[str, Any] = {"layer": layer, "obsm_key": obsm_key, "scale": scale}
+        arguments["donor_key"] = donor_key
         found = check_vae_data(adata, **arguments)
         arguments["scale"] = str(found.scale)
         leave_original(TrainableVAE, adata)
@@ -299,7 +300,7 @@ class ResVAE(TrainableVAE):
         check_positive_int(n_trials, "n_trials")
         check_one_of(ranges, RANGES, "ranges")
         preset = PRESETS[ranges]
-        fixed = {
+        fixed: dict[str, Any] = {
             "activation": preset.activation,
             "spectral_norm": preset.spectral_norm,
             "reconstruction_weight": preset.reconstruction_weight,
@@ -309,6 +310,7 @@ class ResVAE(TrainableVAE):
             def objective(trial: Any) -> float:
                 drawn = cls.suggest(trial, ranges)
                 model = cls(adata, genes=genes, **drawn["model"], **fixed)
+                given = model._read(indices)
                 losses: list[float] = []
                 options = FitOptions(
                     **drawn["train"],
@@ -319,7 +321,7 @@ class ResVAE(TrainableVAE):
                     seed=seed,
                     accelerator=accelerator,
                 )
-                for row in model._folds(n_folds, indices, options):
+                for row in model._folds(n_folds, given, options):
                     losses.append(row["validation_loss"])
                     trial.report(sum(losses) / len(losses), len(losses))
                     if len(losses) < n_folds and trial.should_prune():

@@ -10,8 +10,8 @@ import torch
 
 from dtp_scvi._validate import check_one_of, check_positive_int, check_range
 from dtp_scvi.model._plain import plain
-from dtp_scvi.module import SCHEDULES, Schedule
-from dtp_scvi.train import DenseBatches, VAEPlan, run_plan
+from dtp_scvi.module import SCHEDULES, DistVAEModule, Schedule
+from dtp_scvi.train import DenseBatches, VAEPlan, latent_start, run_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ class FitOptions:
     patience: int
     seed: int
     start_at_mean: bool = False
-    """Let the output start at the mean of the inputs, which a preset's did not."""
+    """Start near the mean of the inputs, which the published networks did not."""
     accelerator: str = "auto"
     devices: Any = "auto"
     verbose: bool = False
@@ -55,16 +55,21 @@ class FitOptions:
         check_one_of(self.keep, KEEP, "keep")
 
     @classmethod
-    def from_preset(cls, preset: Preset | None, given: dict[str, Any]) -> FitOptions:
+    def from_preset(cls, preset: Preset | None, given: dict[str, Any], n_rows: int) -> FitOptions:
         """Fill what was left out by what a preset was published with, else by defaults."""
         defaults: dict[str, Any] = {
-            "max_epochs": 100 if preset is None else preset.max_epochs,
+            "max_epochs": _epochs(n_rows) if preset is None else preset.max_epochs,
             "lr": 1e-3 if preset is None else preset.lr,
             "weight_decay": 1e-4 if preset is None else preset.weight_decay,
             "schedule": "cosine" if preset is None else preset.schedule,
             "start_at_mean": preset is None,
         }
         return cls(**{**given, **{k: v for k, v in defaults.items() if given.get(k) is None}})
+
+
+def _epochs(n_rows: int) -> int:
+    """400 epochs up to 20,000 rows and as many steps for more, as scvi-tools does by default."""
+    return max(1, round(400 * min(1.0, 20_000 / n_rows)))
 
 
 class _Holder:
@@ -100,9 +105,13 @@ def fit_vae(
         How to fit.
     """
     module = make(options.seed)
-    module.mean.copy_(torch.from_numpy(data.mean(fit_rows)))
-    if options.start_at_mean:
-        module.output.bias.data.copy_(module.mean)
+    mean, variance = data.moments(fit_rows)
+    module.mean.copy_(torch.from_numpy(mean))
+    if options.start_at_mean and variance > 0:
+        module.start_at(module.mean, variance**0.5)
+        if isinstance(module, DistVAEModule) and module.takes_start:
+            weight, bias = latent_start(data, fit_rows, options.seed)
+            module.start_linear(torch.from_numpy(weight), torch.from_numpy(bias))
     batches = DenseBatches(
         data, fit_rows, watched, batch_size=options.batch_size, seed=options.seed
     )

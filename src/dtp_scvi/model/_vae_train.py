@@ -82,7 +82,7 @@ class TrainableVAE(LatentModel):
         Parameters
         ----------
         max_epochs
-            Most epochs; of the preset, or 100.
+            Most epochs; of the preset, or 400, and fewer for more than 20,000 rows.
         indices
             Rows to train on; all by default.
         batch_size
@@ -111,6 +111,7 @@ class TrainableVAE(LatentModel):
         ValueError
             When an option is out of range, or there are too few rows.
         """
+        given = self._read(indices)
         options = FitOptions.from_preset(
             self._preset,
             {
@@ -126,8 +127,8 @@ class TrainableVAE(LatentModel):
                 "devices": devices,
                 "verbose": verbose,
             },
+            len(given.which),
         )
-        given = self._read(indices)
         fit_rows, watched, unit = hold_out(len(given.which), given.donors, validation_size, seed)
         fitted, table, kept = fit_vae(self._new_module, given.data, fit_rows, watched, options)
         self.module = fitted
@@ -189,6 +190,7 @@ class TrainableVAE(LatentModel):
             When there are fewer rows or donors than folds.
         """
         check_positive_int(n_folds, "n_folds")
+        given = self._read(indices)
         options = FitOptions.from_preset(
             self._preset,
             {
@@ -203,14 +205,14 @@ class TrainableVAE(LatentModel):
                 "accelerator": accelerator,
                 "verbose": verbose,
             },
+            len(given.which),
         )
-        return pd.DataFrame(self._folds(n_folds, indices, options))
+        return pd.DataFrame(self._folds(n_folds, given, options))
 
     def _folds(
-        self, n_folds: int, indices: np.ndarray | None, options: FitOptions
+        self, n_folds: int, given: VAERows, options: FitOptions
     ) -> Iterator[dict[str, Any]]:
         """Yield what came of each fold."""
-        given = self._read(indices)
         fold_of = deal_rows(len(given.which), given.donors, n_folds, options.seed)
         for fold in range(n_folds):
             yield self._one_fold(given, fold_of, fold, options)

@@ -3,6 +3,7 @@
 from dtp_scvi.module._amu import NETWORKS, AMUModule, GeneAttention, Network, PanelCNN
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
 from dtp_scvi.module._dense import dense_rows
+from dtp_scvi.module._dist_vae import DistVAEModule
 from dtp_scvi.module._drug_sensitivity import (
     N_CLASSES,
     Adaptation,
@@ -38,6 +39,7 @@ __all__ = [
     "Activation",
     "Adaptation",
     "DenseBatch",
+    "DistVAEModule",
     "DrugSensitivityModule",
     "GeneAttention",
     "Loss",

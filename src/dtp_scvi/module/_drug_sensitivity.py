@@ -87,7 +87,7 @@ class Adaptation(nn.Module):
         """Map inputs of the named samples, (n_rows, n_inputs); ``seen`` masks those that are there."""
         if self.rotation is not None:
             # What is missing stands at its mean, or it would be turned into the others.
-            return ((x - self.center) * seen) @ self.rotation + self.shift[0]
+            return ((x - cast("Tensor", self.center)) * seen) @ self.rotation + self.shift[0]
         return x * self.gain[sample] + self.shift[sample]
 
     def latent(self, z: Tensor) -> Tensor:

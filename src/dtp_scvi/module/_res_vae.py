@@ -9,6 +9,7 @@ import torch
 from scvi.module.base import BaseModuleClass, LossOutput
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrize import is_parametrized
 
 from dtp_scvi._validate import check_one_of
 from dtp_scvi.module._vae_presets import ACTIVATIONS, SPECTRAL_NORMS, Activation, SpectralNorm
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SLOPE: Final = 0.01
+# How a network that has no published start begins: near the mean, noise at a third of the prior's.
+_FIRST_LOGVAR: Final = -2.0
+_FIRST_OUTPUT: Final = 0.1
 
 
 class DenseBatch(TypedDict, total=False):
@@ -111,6 +115,32 @@ class ResVAEModule(BaseModuleClass):
             1 for inputs that are there, else 0, (n_inputs,); all are by default.
         """
         return x if observed is None else torch.where(observed > 0, x, self.mean)
+
+    @torch.no_grad()
+    def start_at(self, mean: Tensor, scale: float) -> None:
+        """Start as if inputs were centred and of unit variance, with a narrow posterior.
+
+        The network itself stays what it is. From its published start a reconstruction is off by
+        several orders of magnitude where the variance of the inputs is not small, and with few
+        training steps it stays so. What spectral norm would undo is left alone.
+
+        Parameters
+        ----------
+        mean
+            Mean of each input, (n_inputs,).
+        scale
+            Root of the mean variance of the inputs, above 0.
+        """
+        self.output.bias.copy_(mean)
+        first = self.encoder[0].shortcut if len(self.encoder) else None
+        if isinstance(first, nn.Linear):
+            if not is_parametrized(first):
+                first.weight.div_(scale)
+            first.bias.sub_(first.weight @ mean)
+        self.logvar.bias.fill_(_FIRST_LOGVAR)
+        if not is_parametrized(self.output):
+            self.output.weight.mul_(_FIRST_OUTPUT * scale)
+            self.logvar.weight.mul_(_FIRST_OUTPUT)
 
     def encode(self, x: Tensor, observed: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of the posterior, (n_rows, n_latent) both."""

@@ -15,6 +15,7 @@ from dtp_scvi.train._class_augmentation import (
 )
 from dtp_scvi.train._dense_batches import DenseBatches, DenseRows
 from dtp_scvi.train._imitate import LinearStart, ridge_start
+from dtp_scvi.train._latent_start import latent_start
 from dtp_scvi.train._linear import Folds, LinearFit, fit_linear
 from dtp_scvi.train._panel import Panel, choose_panel, gene_attributions, panel_table
 from dtp_scvi.train._plan import DistillPlan, PanelPlan, ResidualPlan
@@ -72,6 +73,7 @@ __all__ = [
     "gene_attributions",
     "hold_out",
     "inner_folds",
+    "latent_start",
     "log_rows",
     "mix_rows",
     "panel_table",

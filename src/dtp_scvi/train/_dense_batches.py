@@ -39,10 +39,13 @@ class DenseRows:
             batch["target"] = torch.from_numpy(self.target[rows])
         return batch
 
-    def mean(self, rows: np.ndarray) -> np.ndarray:
-        """Return the mean of each input over these rows, float32."""
+    def moments(self, rows: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the mean of each input over these rows, float32, and the mean of the variances."""
         values = self.values[rows]
-        return np.asarray(values.mean(axis=0, dtype=np.float64), dtype=np.float32).ravel()
+        mean = np.asarray(values.mean(axis=0, dtype=np.float64)).ravel()
+        stored = values if isinstance(values, np.ndarray) else values.data
+        square = float(np.square(stored, dtype=np.float64).sum()) / np.prod(values.shape)
+        return mean.astype(np.float32), max(square - float(np.mean(mean**2)), 0.0)
 
 
 class DenseBatches(LightningDataModule):
