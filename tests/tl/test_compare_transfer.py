@@ -9,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dtp_scvi import tl
 from dtp_scvi.datasets import simulate_drug_transfer
+from dtp_scvi.model import DrugSensitivity, ResVAE
 
 DRUG = "simulated drug"
 
@@ -178,3 +179,33 @@ def test_refuses_what_can_not_be_compared(pair):
     one = cells[(cells.obs["response"] == "resistant").to_numpy()].copy()
     with pytest.raises(ValueError, match="at least two classes"):
         compare(lines, one)
+
+
+def test_a_model_and_its_predictions_stand_beside_the_comparators():
+    lines, cells = simulate_drug_transfer(60, 60, n_genes=40)
+    ResVAE.setup_anndata(lines, scale="as_is")
+    vae = ResVAE(lines, encoder=(16,), n_latent=4, decoder=(16,))
+    vae.train(max_epochs=2, verbose=False)
+    model = DrugSensitivity.from_vae(vae)
+    model.fit_bulk(lines, DRUG, scale="as_is", max_epochs=2, verbose=False)
+    plain = model.predict(cells, scale="as_is")
+    model.adapt(cells, "adain", scale="as_is")
+    models = {"plain": plain, "adapted": model.predict(cells, scale="as_is"), "model": model}
+    options = {"scale": "as_is", "bulk_scale": "as_is"}
+    table = compare(lines, cells, models=models, **options).set_index(["model", "metric"])
+    np.testing.assert_allclose(table.loc["model"], table.loc["adapted"])
+    truth = cells.obs["response"] == "resistant"
+    assert table.loc[("plain", "auroc"), "value"] == roc_auc_score(truth, plain["logit"])
+    wanted = matthews_corrcoef(truth, plain["call"] == "resistant")
+    assert table.loc[("plain", "mcc"), "value"] == pytest.approx(wanted)
+    known = cells.uns["dtp_drug_transfer"]["params"]["transductive"]
+    assert {"adapted", "model"} <= set(known)
+    assert "plain" not in known
+    with pytest.raises(ValueError, match="other rows"):
+        compare(lines, cells, models={"a": plain[::-1]}, **options)
+    cells.obs["response"] = cells.obs["response"].cat.rename_categories({"resistant": "tolerant"})
+    lines.obsm["response"][DRUG] = lines.obsm["response"][DRUG].cat.rename_categories(
+        {"resistant": "tolerant"}
+    )
+    with pytest.raises(ValueError, match="to have the positive class 'tolerant'; found 'resist"):
+        compare(lines, cells, models={"model": model}, positive="tolerant", **options)

@@ -91,18 +91,17 @@ def name_drugs(
                 parts[f"{name} [{one}]"] = ic50[one]
                 rows.append((f"{name} [{one}]", word, [one]))
             continue
-        used = ranked if repeated == "mean" else ranked[:1]
-        parts[name] = ic50[used].mean(axis=1)
-        rows.append((name, word, used))
+        # The first that measured a line: values of two screens are not mixed within it.
+        own = ic50[ranked].bfill(axis=1).iloc[:, 0]
+        parts[name] = ic50[ranked].mean(axis=1) if repeated == "mean" else own
+        rows.append((name, word, ranked))
         if len(ids) > 1:
-            # One value a line: which of the screens it comes from must be told.
-            how = "mean of" if repeated == "mean" else "screen with most lines of"
-            reason = f"{how} {', '.join(ranked)}"
+            how = "mean of" if repeated == "mean" else "first of"
+            reason = f"{how} the screens {', '.join(ranked)}"
             report.add("drugs", [name], reason, outcome="kept")
-            report.add("drugs", [one for one in ranked if one not in used], f"repeats {name}")
-    drugs = table.loc[[used[0] for _, _, used in rows]].reset_index()
+    drugs = table.loc[[ids[0] for _, _, ids in rows]].reset_index()
     drugs.index = pd.Index([name for name, _, _ in rows])
-    drugs["gdsc_id"] = [", ".join(used) for _, _, used in rows]
+    drugs["gdsc_id"] = [", ".join(ids) for _, _, ids in rows]
     drugs["word"] = [word for _, word, _ in rows]
     named = pd.DataFrame(parts, index=ic50.index)
     drugs["n_lines"] = named.notna().sum().to_numpy()
@@ -116,7 +115,7 @@ def pick_drugs(drugs: pd.DataFrame, asked: str | Sequence[str]) -> list[str]:
         exact = drugs.index == one
         found = drugs.index[exact if exact.any() else (drugs["word"] == drug_word(one))]
         if not len(found):
-            found = drugs.index[drugs["gdsc_id"] == str(one)]
+            found = drugs.index[[str(one) in ids.split(", ") for ids in drugs["gdsc_id"]]]
         if not len(found):
             msg = problem(
                 "`drugs` to name drugs with IC50", repr(one), near_matches(str(one), drugs.index)

@@ -68,9 +68,10 @@ def read_gdsc(
     line_key
         Column of ``obs`` with the COSMIC id of a line.
     repeated
-        What to do with a drug that was screened more than once: ``"most"`` takes the screen
-        with most lines, ``"mean"`` the mean of what was measured, ``"separate"`` keeps them apart
-        as ``"name [id]"``.
+        What to do with a drug that was screened more than once: ``"most"`` takes each line's value
+        from the screen with most lines, or from the next where that did not measure it;
+        ``"mean"`` the mean of what was measured; ``"separate"`` keeps them apart as
+        ``"name [id]"``.
     unmeasured
         What to do with labels where there is no IC50: ``"keep"`` is there to reproduce work that
         used them.
