@@ -32,7 +32,10 @@ def test_drugs_have_one_column_and_a_row_in_the_table(read):
     table = read.uns["dtp_cohort"]["drugs"]
     assert list(table.index) == list(read.obsm["ln_ic50"])
     assert table.index.is_unique
-    assert table.loc["PLX-4720", ["gdsc_id", "targets"]].tolist() == ["GDSC:1371, GDSC:1036", "BRAF"]
+    assert table.loc["PLX-4720", ["gdsc_id", "targets"]].tolist() == [
+        "GDSC:1371, GDSC:1036",
+        "BRAF",
+    ]
     assert table.loc["PLX-4720", "n_lines"] == 504
 
 

@@ -16,11 +16,11 @@ from dtp_scvi._constants import (
 )
 from dtp_scvi._docs import docs
 from dtp_scvi._labels import text_column
-from dtp_scvi._validate import check_one_of, check_positive_int, problem, shorten
-from dtp_scvi.model import ExpressionClassifier
+from dtp_scvi._validate import check_one_of, check_positive_int
 from dtp_scvi.stats import RULES, bootstrap_metrics, macro_f1_interval
 from dtp_scvi.tl._compare_transfer_input import Side, read_transfer
-from dtp_scvi.tl._compare_transfer_linear import Scored, linear_comparators
+from dtp_scvi.tl._compare_transfer_linear import linear_comparators
+from dtp_scvi.tl._compare_transfer_models import given_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import ArrayLike
 
+    from dtp_scvi.model import ExpressionClassifier
     from dtp_scvi.tl._compare_transfer_input import Transfer
+    from dtp_scvi.tl._compare_transfer_linear import Scored
 
 _METRICS: Final = ("auroc", "auprc", "macro_f1", "mcc")
 _CALLS: Final = ("macro_f1", "mcc")
@@ -60,7 +62,7 @@ def compare_transfer(
     seed: int | None = 0,
 ) -> pd.DataFrame:
     """
-    Try models that were trained on bulk lines on cells with known response, beside comparators.
+    Try models trained on bulk lines on cells of known response, beside comparators.
 
     Logistic regression and ridge are fitted on the genes that lines and cells share and applied
     to cells as they are (``_none``), with the means and deviations of the lines (``_adain``) and
@@ -155,7 +157,7 @@ def compare_transfer(
     groups = None if sample_key is None else text_column(cells.obs, sample_key, "sample_key")
     scored, chosen = linear_comparators(data, rule, seed)
     options: dict[str, Any] = {"layer": layer, "gene_key": gene_key, "scale": scale}
-    given = _given(models or {}, cells, positive, set(scored) | {PREVALENCE}, options)
+    given = given_scores(models or {}, cells, positive, set(scored) | {PREVALENCE}, options)
     scored = {**given, **scored}
     if reference is not None:
         check_one_of(reference, list(scored), "reference")
@@ -189,75 +191,6 @@ def compare_transfer(
         {name: one.score for name, one in scored.items()}, index=cells.obs_names
     )
     return table
-
-
-def _given(
-    models: Mapping[str, Any],
-    cells: AnnData,
-    positive: str,
-    taken: set[str],
-    options: dict[str, Any],
-) -> dict[str, Scored]:
-    """Scores of the models that stand beside the comparators."""
-    clash = sorted(taken & {str(name) for name in models})
-    if clash:
-        todo = "Give them other names."
-        raise ValueError(problem("names of their own in `models`", shorten(clash), todo))
-    return {
-        str(name): _by_model(model, str(name), cells, positive, options)
-        if isinstance(model, ExpressionClassifier)
-        else _by_table(model, str(name), cells, positive)
-        if isinstance(model, pd.DataFrame)
-        else _by_score(model, str(name), cells.n_obs)
-        for name, model in models.items()
-    }
-
-
-def _by_model(
-    model: ExpressionClassifier,
-    name: str,
-    cells: AnnData,
-    positive: str,
-    options: dict[str, Any],
-) -> Scored:
-    if model.positive_ != positive:
-        msg = problem(
-            f"the model {name!r} to have the positive class {positive!r}",
-            repr(model.positive_),
-            "Name the classes alike, or train it with this positive class.",
-        )
-        raise ValueError(msg)
-    score = model.predict_logits(cells, **options)[positive].to_numpy(np.float64)
-    probability = model.calibrated(score)
-    adapted = getattr(model, "adaptation_", None)
-    return Scored(score, probability, float(model.threshold_["value"]), bool(adapted))
-
-
-def _by_table(table: pd.DataFrame, name: str, cells: AnnData, positive: str) -> Scored:
-    """Read what ``predict`` returned; its calls stand, whatever they rest on."""
-    missing = [column for column in ("logit", "call") if column not in table]
-    if missing or not table.index.equals(cells.obs_names):
-        msg = problem(
-            f"columns logit and call, one row a cell in their order, for {name!r} in `models`",
-            f"no {shorten(missing)}" if missing else "other rows",
-            "Pass what predict(cells) returned.",
-        )
-        raise ValueError(msg)
-    called = (table["call"].astype(str) == positive).to_numpy(np.float64)
-    score = table["logit"].to_numpy(np.float64)
-    return Scored(score, called, 0.5, bool(table.attrs.get("adaptation")))
-
-
-def _by_score(values: ArrayLike, name: str, n_cells: int) -> Scored:
-    score = np.asarray(values, np.float64)
-    if score.shape != (n_cells,) or not np.isfinite(score).all():
-        msg = problem(
-            f"one finite score a cell for {name!r} in `models`, shape ({n_cells},)",
-            f"shape {score.shape}" if score.shape != (n_cells,) else "NaN or infinite values",
-            "Pass a fitted model, or scores in the order of the cells.",
-        )
-        raise ValueError(msg)
-    return Scored(score, np.zeros(n_cells), float("nan"), transductive=False)
 
 
 def _evaluate(
