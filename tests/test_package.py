@@ -31,7 +31,9 @@ NOT_ADATA_FIRST = {
     "gene_map",  # as well
     "compare_attributions",  # takes several results
     "compare_transfer",  # takes the lines, then the cells
+    "attribution_stability",  # takes the model class, then adata
     "cross_validate",  # takes the model class, then adata
+    "evaluate_perturbation",  # takes models or predictions, then adata
     "essentiality",  # takes the genes, then the screen
     "permutation_control",  # likewise
     "over_representation",  # takes a list of genes

@@ -25,6 +25,7 @@ CV_KEY: Final = "dtp_cv"
 
 # Written by tl.permutation_control.
 PERMUTATION_KEY: Final = "dtp_permutation"
+ATTRIBUTION_STABILITY_KEY: Final = "dtp_attribution_stability"
 
 # Written by tl.survival.
 SURVIVAL_KEY: Final = "dtp_survival"
@@ -110,12 +111,39 @@ GRADIENT_BOOSTING: Final = "gradient_boosting"
 RANDOM_FOREST: Final = "random_forest"
 MEAN_EXPRESSION: Final = "mean_expression"
 LSC17: Final = "lsc17"
+IFNG: Final = "ifng"
+CTL: Final = "ctl"
 SVM_RBF: Final = "svm_rbf"
 ADABOOST: Final = "adaboost"
 XGBOOST: Final = "xgboost"
+SVM_GRID: Final = "svm_grid"
+RANDOM_FOREST_GRID: Final = "random_forest_grid"
+ADABOOST_GRID: Final = "adaboost_grid"
 STUDY_ONLY: Final = "study_only"
 RIDGE: Final = "ridge"
 PREVALENCE: Final = "prevalence"
+
+# Written by pp.pair_controls: control profiles in obsm, the part each control well plays in obs.
+CONTROL_KEY: Final = "dtp_control"
+CONTROL_SCORING_KEY: Final = "dtp_control_scoring"
+CONTROL_ROLE_KEY: Final = "dtp_control_role"
+CONTROLS_KEY: Final = "dtp_controls"
+LOG_LAYER: Final = "dtp_log1p"
+
+# Written by tl.evaluate_perturbation.
+EVALUATION_KEY: Final = "dtp_evaluation"
+
+# Names of the comparators of perturbation models.
+COPY_CONTROL: Final = "copy_control"
+CELL_CONTROL_MEAN: Final = "cell_control_mean"
+MEAN_DELTA: Final = "mean_delta"
+CELL_MEAN_DELTA: Final = "cell_mean_delta"
+DRUG_MEAN_DELTA: Final = "drug_mean_delta"
+ADDITIVE: Final = "additive"
+PERTURBATION_RIDGE: Final = "ridge"
+TANIMOTO_KNN: Final = "tanimoto_knn"
+DRUG_FREE_MLP: Final = "drug_free_mlp"
+BILINEAR: Final = "bilinear"
 
 RESPONSE_RESEARCH_USE: Final = (
     "For research use only. The score is a predicted ex-vivo response of a sample; it is not a "
@@ -129,6 +157,10 @@ REPRESENTATION_RESEARCH_USE: Final = (
     "For research use only. A latent representation says which rows look alike to the model; it "
     "is not a diagnosis and not a statement about a patient."
 )
+PERTURBATION_RESEARCH_USE: Final = (
+    "For research use only. A predicted change says what a drug may do to the expression of cells "
+    "like those of training; it is no statement about a patient and no guide to treatment."
+)
 RESEARCH_USE: Final = (
     "For research use only. The score is the predicted membership of the positive training "
     "class; it is not a diagnosis and not a statement about a patient."
@@ -140,3 +172,41 @@ GENE_MAP_KEY: Final = "dtp_gene_map"
 
 # Left in ``attrs`` by tl.gene_survival.
 GENE_SURVIVAL_KEY: Final = "dtp_gene_survival"
+
+# Written by pp.to_gene_list, pp.rank_tokens, and pp.record_embedding or tl.embed.
+GENE_LIST_KEY: Final = "dtp_gene_list"
+FEW_GENES_KEY: Final = "few_genes"
+RANK_TOKENS_KEY: Final = "dtp_rank_tokens"
+TOKENS_OBSM_KEY: Final = "X_rank_tokens"
+LENGTH_SUFFIX: Final = "_length"
+EMBEDDINGS_KEY: Final = "dtp_embeddings"
+
+# Cells with fewer genes of a foundation model's list are flagged, as scFoundation drops them.
+FEWEST_GENES: Final = 200
+# Written by pp.encode_drugs, pp.split_perturbation and the readers of perturbation data.
+DRUGS_KEY: Final = "drugs"
+SPLIT_KEY: Final = "split"
+SPLITS_KEY: Final = "dtp_splits"
+PERTURBATION_KEY: Final = "dtp_perturbation"
+DRUG_KEY: Final = "drug"
+SMILES_KEY: Final = "smiles"
+DOSE_KEY: Final = "dose"
+CELL_KEY: Final = "cell"
+PLATE_KEY: Final = "plate"
+IS_CONTROL_KEY: Final = "is_control"
+CONTROL_LABEL: Final = "DMSO"
+PAIRED_CONTROL_KEY: Final = "X_ctl"
+CODE_SUFFIX: Final = "_code"
+LOG_DOSE_SUFFIX: Final = "_log_dose"
+BY_DOSE_SUFFIX: Final = "_by_dose"
+
+# The parts that a split writes.
+TRAIN: Final = "train"
+VALID: Final = "valid"
+TEST: Final = "test"
+TEST_DRUG: Final = "test_drug"
+TEST_CELL: Final = "test_cell"
+CONTROL: Final = "control"
+CONTROL_HELD_OUT: Final = "control_held_out"
+UNUSED: Final = "unused"
+ACYCLIC: Final = "acyclic"

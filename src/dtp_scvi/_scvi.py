@@ -120,7 +120,7 @@ def quiet_training() -> Iterator[None]:
             ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
             ".*Checkpoint directory.*",
             ".*was configured so validation will run at the end of the training epoch.*",
-            ".*modules? in eval mode at the start of training.*",
+            ".*module.{0,3} in eval mode at the start of training.*",
             ".*`IterableDataset` has `__len__` defined.*",
             ".*Trying to infer the `batch_size`.*",
             ".*Sparse invariant checks are implicitly disabled.*",

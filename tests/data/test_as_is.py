@@ -36,9 +36,9 @@ def test_it_has_a_kind_and_no_transform(values):
 def test_it_is_declared_where_it_may_be_and_never_detected(values):
     assert resolve_scale(values, "as_is", values=True) is Scale.AS_IS
     assert resolve_scale(np.zeros((3, 3)), "as_is", values=True) is Scale.AS_IS
-    with pytest.raises(ValueError, match="`scale` to be one of.*'log2'; found 'as_is'"):
+    with pytest.raises(ValueError, match=r"`scale` to be one of.*'log2'; found 'as_is'"):
         resolve_scale(values, "as_is")
-    with pytest.raises(ValueError, match="scale that the evidence makes clear"):
+    with pytest.raises(ValueError, match=r"scale that the evidence makes clear"):
         resolve_scale(values, "auto", values=True)
 
 

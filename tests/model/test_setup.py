@@ -225,7 +225,7 @@ def test_batches_that_determine_the_label_stop_it_unless_allowed(adata):
     with pytest.raises(ValueError, match=r"2 batches in obs\['run'\].*allow_confounded=True"):
         DTPTransformer.setup_anndata(adata, "state", positive="sensitive", batch_key="run")
     assert list(adata.obs) == list(before.obs)
-    with pytest.warns(UserWarning, match="what the model calls the class may be the batch"):
+    with pytest.warns(UserWarning, match=r"what the model calls the class may be the batch"):
         DTPTransformer.setup_anndata(
             adata, "state", positive="sensitive", batch_key="run", allow_confounded=True
         )
@@ -250,14 +250,14 @@ def test_an_object_that_was_not_set_up(adata):
     with pytest.raises(ValueError, match=r"set up for DTPTransformer.*Run DTPTransformer.setup"):
         DTPTransformer.registration(adata)
     DTPStudent.setup_anndata(adata, "state", positive="sensitive")
-    with pytest.raises(ValueError, match="set up for DTPTransformer"):
+    with pytest.raises(ValueError, match=r"set up for DTPTransformer"):
         DTPTransformer.registration(adata)
 
 
 def test_a_copy_has_to_be_set_up_itself_and_leaves_the_original_alone(adata):
     DTPTransformer.setup_anndata(adata, "state", positive="sensitive")
     copy = adata.copy()
-    with pytest.raises(ValueError, match="Did you make a copy"):
+    with pytest.raises(ValueError, match=r"Did you make a copy"):
         DTPTransformer.registration(copy)
     DTPTransformer.setup_anndata(copy, "state", positive="drug_tolerant")
     assert DTPTransformer.registration(copy).positive == "drug_tolerant"
@@ -280,6 +280,6 @@ def test_values_as_they_are_are_refused_by_models_of_expression(adata, cls):
 
 def test_so_they_are_in_a_query(teacher, query):
     with pytest.raises(
-        ValueError, match='expression for this DTPTransformer.*found scale="as_is"'
+        ValueError, match=r'expression for this DTPTransformer.*found scale="as_is"'
     ):
         teacher.predict_logits(query, layer="counts", scale="as_is")

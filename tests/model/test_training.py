@@ -102,7 +102,7 @@ def modes(monkeypatch):
     step = ResidualPlan.training_step
 
     def spy(self, batch, batch_idx):
-        module = self._module[0]
+        module = self.network
         dropouts = [m.training for m in module.modules() if isinstance(m, torch.nn.Dropout)]
         seen.append(module.training and all(dropouts))
         return step(self, batch, batch_idx)

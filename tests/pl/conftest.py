@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dtp_scvi import datasets, stats, tl
+from dtp_scvi import datasets, pp, stats, tl
 
 MODELS = {
     "teacher": 2.0,
@@ -412,3 +412,65 @@ def carried_over() -> ad.AnnData:
         n_boot=20,
     )
     return cells
+
+
+@pytest.fixture(scope="session")
+def treated_wells() -> tuple[ad.AnnData, pd.DataFrame]:
+    """Wells of four drugs at three doses and two times, and their planted changes."""
+    rng = np.random.default_rng(0)
+    rows = [("DMSO", 1.0, 24.0)] * 8
+    rows += [
+        (f"drug {d}", dose, time)
+        for d in range(4)
+        for dose in (0.1, 1.0, 10.0)
+        for time in (6.0, 24.0)
+    ] * 2
+    obs = pd.DataFrame(rows, columns=["drug", "dose", "time"])
+    obs.index = [f"w{i}" for i in range(len(obs))]
+    effect = np.vstack([np.zeros(20), rng.normal(size=(4, 20))])
+    size = np.log10(obs["dose"] + 1) * (obs["time"] / 24)
+    change = effect[pd.factorize(obs["drug"])[0]] * size.to_numpy()[:, None]
+    values = rng.normal(8, 2, 20) + change + 0.2 * rng.normal(size=change.shape)
+    wells = ad.AnnData(values.astype(np.float32), obs)
+    wells.var_names = [f"g{i}" for i in range(20)]
+    pp.pair_controls(wells, drug_key="drug", control_label="DMSO")
+    return wells, pd.DataFrame(change, index=wells.obs_names, columns=wells.var_names)
+
+
+@pytest.fixture(scope="session")
+def evaluated() -> dict:
+    """What ``tl.evaluate_perturbation`` stores of a model, its ablation and two baselines."""
+    models = {
+        "XPert": ("model", 0.3, 0.5),
+        "XPert, drugs zeroed": ("ablation", 0.2, 0.45),
+        "mean_delta": ("baseline", 0.25, 0.4),
+        "cell_control_mean": ("baseline", -0.01, 0.55),
+    }
+    rows = [
+        ("test", name, kind, metric, grouping, control, value, value - 0.05, value + 0.05, 40, 0)
+        for metric in ("pearson_delta", "discrimination_l1")
+        for grouping in ("per_sample", "drug")
+        for name, (kind, *values) in models.items()
+        for control, value in zip(("independent", "own"), values, strict=True)
+    ]
+    nan = float("nan")
+    rows.append(
+        (
+            "test",
+            "replicate_ceiling",
+            "ceiling",
+            "pearson_delta",
+            "per_sample",
+            "independent",
+            0.45,
+            nan,
+            nan,
+            9,
+            0,
+        )
+    )
+    columns = ["part", "model", "kind", "metric", "grouping", "control", "value", "low", "high"]
+    return {
+        "table": pd.DataFrame(rows, columns=[*columns, "n_groups", "n_constant"]),
+        "params": {"split_key": "split"},
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import anndata as ad
 import matplotlib as mpl
@@ -39,6 +40,10 @@ OTHERS = [
     "gene_embedding",
     "history",
     "leak_demonstration",
+    "dose_time",
+    "perturbation_benchmark",
+    "perturbation_heatmap",
+    "perturbation_scatter",
     "program_attention",
     "response_heatmap",
     "survival",
@@ -52,6 +57,18 @@ OTHERS = [
 def drug_figures(tested):
     named = dict.fromkeys(("drug_scatter", "drug_waterfall"), (tested, "drug b"))
     return {**dict.fromkeys(DRUGS, (tested,)), **named}
+
+
+def perturbation_figures(wells, change, evaluated):
+    return {
+        "dose_time": (wells, "drug 1", "g3"),
+        "perturbation_benchmark": (evaluated,),
+        "perturbation_heatmap": (wells, ["g1", "g2", "g3"], ["drug 0", "drug 1"]),
+        "perturbation_scatter": (wells, change, "drug 1"),
+    }
+
+
+KEYWORDS = {"dose_time": {"dose_key": "dose", "time_key": "time"}}
 
 
 @pytest.fixture(params=[*CROSS_VALIDATED, *OTHERS])
@@ -84,9 +101,13 @@ def figure(request, result, audited, scored, agreement, losses, attention):
         "target_recovery": (request.getfixturevalue("recovered"),),
         "targets": (request.getfixturevalue("target_table"),),
         "transfer": (request.getfixturevalue("checked"),),
+        **perturbation_figures(
+            *request.getfixturevalue("treated_wells"), request.getfixturevalue("evaluated")
+        ),
         **drug_figures(request.getfixturevalue("tested")),
     }
-    return getattr(pl, request.param), arguments.get(request.param, (result,))
+    function = functools.partial(getattr(pl, request.param), **KEYWORDS.get(request.param, {}))
+    return function, arguments.get(request.param, (result,))
 
 
 def test_every_figure_is_covered():

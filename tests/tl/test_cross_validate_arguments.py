@@ -175,3 +175,13 @@ def test_class_comes_first_and_can_distil(fake, cells):
     bare = type("Bare", (), {"registration": fake.registration, "train": fake.train})
     with pytest.raises(TypeError, match="a model with a `distill` method; found Bare"):
         run(bare, cells, distill=True)
+
+
+def test_signatures_of_few_genes_are_recorded_or_left_out(fake, cells):
+    names = cells.var_names.to_list()
+    names[5:8] = ["CD8A", "GZMB", "PRF1"]
+    cells.var_names = names
+    table, result = run(fake, cells, baselines=("ctl", "ifng"))
+    assert table["model"].unique().tolist() == ["Fake", "ctl"]
+    assert result["params"]["ctl"] == {"n_found": 3, "missing": "CD8B, GZMA"}
+    assert "missing: IDO1, CXCL10" in result["params"]["left_out"]["ifng"]

@@ -11,7 +11,12 @@ from dtp_scvi.stats import sigmoid
 from dtp_scvi.train import BASELINES, fit_baseline, usable_baselines
 from dtp_scvi.train import _baseline_linear as linear
 from dtp_scvi.train import _baseline_trees as trees
-from dtp_scvi.train._baseline_scores import LSC17_WEIGHTS, lsc17_weights
+from dtp_scvi.train._baseline_scores import (
+    LSC17_WEIGHTS,
+    MEAN_SIGNATURES,
+    lsc17_weights,
+    mean_weights,
+)
 
 
 def make_rows(n=150, n_genes=60, *, seed=0, effect=1.5, density=0.3):
@@ -170,6 +175,34 @@ def test_lsc17_without_its_genes_is_left_out_and_said(rows):
     assert usable_baselines(BASELINES, [*genes, "GPR56"]) == (BASELINES, {})
     with pytest.raises(ValueError, match=r"at least one of the 17 genes.*found none.*Leave"):
         fit("lsc17", X, labels, genes=genes)
+
+
+def test_means_of_a_few_genes_are_means_under_any_name(rows):
+    weights, missing = mean_weights("ifng", ["IDO", "CXCL10", "ENSG00000111537", "ACTB"])
+    assert weights == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+    assert missing == ("CXCL9", "HLA-DRA", "STAT1")
+    X, labels, donors = rows
+    genes = [*MEAN_SIGNATURES["ctl"], *(f"G{i}" for i in range(X.shape[1] - 5))]
+    fitted = fit("ctl", X, labels, donors, genes=genes)
+    score = X.toarray()[:, :5].mean(axis=1)
+    assert abs(np.corrcoef(fitted.logit(X), score)[0, 1]) == pytest.approx(1, abs=1e-6)
+    assert (fitted.details["n_found"], fitted.details["missing"]) == (5, "")
+
+
+def test_half_of_the_genes_of_a_mean_have_to_be_there(rows):
+    X, labels, _ = rows
+    others = [f"G{i}" for i in range(X.shape[1])]
+    two = ["CD8A", "PRF1", *others[2:]]
+    names, notes = usable_baselines(["ctl", "mean_expression"], two)
+    assert names == ("mean_expression",)
+    assert notes["ctl"].endswith("2 of its 5 genes; missing: CD8B, GZMA, GZMB")
+    with pytest.raises(ValueError, match=r"at least 50% of the genes of 'ctl'.*CD8B, GZMA, GZMB"):
+        fit("ctl", X, labels, genes=two)
+    with pytest.raises(ValueError, match=r"'ifng'.*found 0 of its 6 genes; missing: IDO1"):
+        fit("ifng", X, labels, genes=two)
+    three = ["CD8A", "PRF1", "GZMB", *others[3:]]
+    assert usable_baselines(["ctl"], three) == (("ctl",), {})
+    assert fit("ctl", X, labels, genes=three).details["missing"] == "CD8B, GZMA"
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -97,7 +97,50 @@ def test_attributions_are_complete(module, rows):
             base = dense_output(module, mean[None], output)
             difference = (raw[:, output] - base).numpy()
             found = row_attributions_sum(module, batch, output)
-            np.testing.assert_allclose(found, difference, atol=0.02 * np.abs(difference).max())
+            np.testing.assert_allclose(found, difference, atol=0.01 * np.abs(difference).max())
+
+
+def strong(seed, scale):
+    """A deeper network whose residual is larger than its linear part."""
+    torch.manual_seed(seed)
+    order, programs = np.arange(N_GENES), np.repeat(np.arange(3), 4)
+    module = TransformerModule(
+        N_GENES, N_GENES, 2, n_programs=3, n_members=2, n_components=2, d_model=16, n_heads=2
+    )
+    rng = np.random.default_rng(seed)
+    mean = rng.uniform(1, 4, N_GENES).astype(np.float32)
+    module.set_basis(order, programs, mean, rng.normal(0, 1, (N_GENES, 2)).astype(np.float32))
+    for member in module.members:
+        torch.nn.init.normal_(member.head.weight, std=1.0)
+        torch.nn.init.normal_(member.tokens.weight, std=2.0)
+    module.member_scale.fill_(scale)
+    return module.eval()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_strong_residual_is_divided_up_to_one_per_cent(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    rows = sp.csr_matrix(rng.poisson(8.0, (60, N_GENES)).astype(np.float32))
+    module, total = strong(seed, 4.0), np.full(60, TOTAL)
+    batch = sparse_batch(rows, total, "linear")
+    with torch.no_grad():
+        base = dense_output(module, gene_mean(module)[None], 0)
+        difference = (module.raw_logits(batch)[:, 0] - base).numpy()
+    assert np.median(np.abs(difference)) > 1
+    found = row_attributions(module, batch, 0).sum(dim=1).numpy()
+    share = np.abs(found - difference) / np.maximum(np.abs(difference), 0.25)
+    assert share.max() < 0.0101
+    # One rule of eight nodes over the whole path, and no more, does not do.
+    monkeypatch.setattr("dtp_scvi.train._path_integral._MOST_HALVINGS", 0)
+    coarse = row_attributions(module, batch, 0).sum(dim=1).numpy()
+    assert (np.abs(coarse - difference) / np.maximum(np.abs(difference), 0.25)).max() > 0.015
+
+
+def test_rows_do_not_share_a_path(module, rows):
+    total = np.full(6, TOTAL)
+    whole = row_attributions(module, sparse_batch(rows, total, "linear"), 0).numpy()
+    alone = row_attributions(module, sparse_batch(rows[4:5], total[4:5], "linear"), 0).numpy()
+    np.testing.assert_allclose(alone[0], whole[4], atol=1e-5)
 
 
 def row_attributions_sum(module, batch, output):

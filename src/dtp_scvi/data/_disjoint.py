@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from dtp_scvi._validate import problem, shorten
-from dtp_scvi.data._blocks import iter_blocks
+from dtp_scvi.data._row_hashes import EMPTY_ROW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import scipy.sparse as sp
-    from numpy.typing import ArrayLike, NDArray
-
-_DIGEST = 8
-_EMPTY = np.uint64(0)
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -62,46 +57,6 @@ class SharedRows:
                 "training data"
             )
         return f"of {self.n_tested:,} test rows {' and '.join(parts)} ({self.examples})"
-
-
-def row_hashes(matrix: Any) -> NDArray[np.uint64]:
-    """
-    Return a fingerprint of each row, equal for equal values however they are stored.
-
-    Parameters
-    ----------
-    matrix
-        Rows x genes, dense or sparse, in memory or on disk; values are compared as float32,
-        which is what models see.
-
-    Returns
-    -------
-    Shape (rows,), uint64; 0 for a row of zeros, which says nothing.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dtp_scvi.data import row_hashes
-    >>> first, second, third = row_hashes(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
-    >>> bool(first == second), bool(first == third)
-    (True, False)
-    """
-    parts = list(iter_blocks(matrix, then=lambda block: _hashes(block.matrix)))
-    return np.concatenate(parts) if parts else np.empty(0, np.uint64)
-
-
-def _hashes(block: sp.csr_matrix) -> NDArray[np.uint64]:
-    rows = block.copy()
-    rows.sum_duplicates()
-    rows.eliminate_zeros()
-    columns, values = rows.indices.astype("<i4"), rows.data.astype("<f4")
-    found = np.zeros(rows.shape[0], np.uint64)
-    for i, (start, stop) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
-        if stop > start:
-            made = hashlib.blake2b(columns[start:stop], digest_size=_DIGEST)
-            made.update(values[start:stop])
-            found[i] = int.from_bytes(made.digest(), "little")
-    return found
 
 
 def check_disjoint(
@@ -156,7 +111,7 @@ def check_disjoint(
     copied, seen = [], []
     for train, test in folds:
         if hashes is not None:
-            same = np.isin(identity[test], identity[train]) & (identity[test] != _EMPTY)
+            same = np.isin(identity[test], identity[train]) & (identity[test] != EMPTY_ROW)
             copied.append(test[same])
         if groups is not None:
             seen.append(test[np.isin(known[test], known[train])])

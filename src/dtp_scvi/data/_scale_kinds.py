@@ -70,9 +70,9 @@ SIGNED: Final = frozenset({Scale.LOG2, Scale.AS_IS})
 
 def scale_kind(scale: Scale | str) -> ScaleKind:
     """
-    Return the transform of rows once read: ``"linear"``, ``"log1p"``, ``"log2p1"`` or ``"as_is"``.
+    Return the transform of rows once read.
 
-    Rows on the scale ``"log2"`` are linear then: :func:`iter_blocks` takes their logarithm off.
+    It is ``"linear"``, ``"log1p"``, ``"log2p1"`` or ``"as_is"``. Rows on the scale ``"log2"`` are linear then: :func:`iter_blocks` takes their logarithm off.
     Values that are used as they are have no transform.
 
     Parameters

@@ -8,6 +8,9 @@ from dtp_scvi.model._dist_vae import DistVAE
 from dtp_scvi.model._drug_sensitivity import DrugSensitivity
 from dtp_scvi.model._load import load_model, load_predictor
 from dtp_scvi.model._network_card import NetworkCard
+from dtp_scvi.model._pertdit import PertDiT
+from dtp_scvi.model._perturbation import PerturbationModel
+from dtp_scvi.model._perturbation_baseline import PerturbationBaseline
 from dtp_scvi.model._query import Query
 from dtp_scvi.model._registration import Registration
 from dtp_scvi.model._res_vae import ResVAE
@@ -20,6 +23,7 @@ from dtp_scvi.model._saved import SavedModel
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.model._transformer import DTPTransformer
 from dtp_scvi.model._versions import versions
+from dtp_scvi.model._xpert import XPert
 
 __all__ = [
     "ALIGN",
@@ -33,6 +37,9 @@ __all__ = [
     "ExpressionClassifier",
     "ModelCard",
     "NetworkCard",
+    "PertDiT",
+    "PerturbationBaseline",
+    "PerturbationModel",
     "Query",
     "Registration",
     "ResVAE",
@@ -41,6 +48,7 @@ __all__ = [
     "ResponseModel",
     "ResponseTransformer",
     "SavedModel",
+    "XPert",
     "load_model",
     "load_predictor",
     "read_card",

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 RESPONSE_MODEL, RESPONSE_TRANSFORMER = "ResponseModel", "ResponseTransformer"
 RESPONSE_MODELS = (RESPONSE_MODEL, RESPONSE_TRANSFORMER)
-NETWORKS = ("ResVAE", "DistVAE")
+PERTURBATION_MODELS = ("PertDiT", "XPert")
+NETWORKS = ("ResVAE", "DistVAE", *PERTURBATION_MODELS)
 """Classes that put out no class and no response."""
 _WEIGHTS, _META = "model.safetensors", "model.json"
 _OURS = (_WEIGHTS, _META, "card.md", "card.json")

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dtp_scvi._validate import problem, shorten
-from dtp_scvi.model._bundle import NETWORKS, RESPONSE_MODELS, read_meta
+from dtp_scvi.model._bundle import NETWORKS, PERTURBATION_MODELS, RESPONSE_MODELS, read_meta
 from dtp_scvi.model._card_limits import limits_of
 from dtp_scvi.model._card_text import as_markdown
 from dtp_scvi.model._network_card import NetworkCard, network_card
+from dtp_scvi.model._perturbation_card import perturbation_card
 from dtp_scvi.model._response_card import ResponseCard, response_card
 from dtp_scvi.model._tripod import tripod_items
 
@@ -219,6 +220,8 @@ def read_card(path: str | Path) -> ModelCard | NetworkCard | ResponseCard:
     """
     meta = read_meta(Path(path))
     model_id = str(meta["sha256"])[:12]
+    if meta["class"] in PERTURBATION_MODELS:
+        return perturbation_card(meta, model_id)
     if meta["class"] in NETWORKS:
         return network_card(meta, model_id)
     build = response_card if meta["class"] in RESPONSE_MODELS else model_card

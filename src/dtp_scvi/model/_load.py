@@ -10,16 +10,19 @@ from dtp_scvi.model._amu import AMU
 from dtp_scvi.model._bundle import NETWORKS, read_meta
 from dtp_scvi.model._dist_vae import DistVAE
 from dtp_scvi.model._drug_sensitivity import DrugSensitivity
+from dtp_scvi.model._pertdit import PertDiT
 from dtp_scvi.model._res_vae import ResVAE
 from dtp_scvi.model._response import ResponseModel
 from dtp_scvi.model._response_transformer import ResponseTransformer
 from dtp_scvi.model._student import DTPStudent
 from dtp_scvi.model._transformer import DTPTransformer
+from dtp_scvi.model._xpert import XPert
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from dtp_scvi.model._classifier import ExpressionClassifier
+    from dtp_scvi.model._saved import SavedModel
 
 _CLASSES: dict[str, type[ExpressionClassifier]] = {
     cls.__name__: cls for cls in (DTPTransformer, DTPStudent, AMU, DrugSensitivity)
@@ -27,14 +30,14 @@ _CLASSES: dict[str, type[ExpressionClassifier]] = {
 _RESPONSE_CLASSES: dict[str, type[ResponseModel | ResponseTransformer]] = {
     cls.__name__: cls for cls in (ResponseModel, ResponseTransformer)
 }
-_NETWORK_CLASSES: dict[str, type[ResVAE | DistVAE]] = {
-    cls.__name__: cls for cls in (ResVAE, DistVAE)
+_NETWORK_CLASSES: dict[str, type[SavedModel]] = {
+    cls.__name__: cls for cls in (ResVAE, DistVAE, XPert, PertDiT)
 }
 
 
 def load_model(
     dir_path: str | Path, adata: AnnData | None = None
-) -> ExpressionClassifier | ResponseModel | ResponseTransformer | ResVAE | DistVAE:
+) -> SavedModel | ResponseModel | ResponseTransformer:
     """Read a model directory of any class of this package; nothing in it is executed.
 
     Parameters
@@ -86,7 +89,7 @@ def load_predictor(
         msg = problem(
             f"a model that predicts a class or a response in {dir_path}",
             f"a {name}",
-            f"Use dtp_scvi.model.{name}.load: it gives a latent representation.",
+            f"Use dtp_scvi.model.{name}.load.",
         )
         raise ValueError(msg)
     if name not in _CLASSES:

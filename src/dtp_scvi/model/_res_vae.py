@@ -253,6 +253,7 @@ class ResVAE(TrainableVAE):
         ranges: Ranges = "sf",
         genes: Sequence[str] | None = None,
         indices: np.ndarray | None = None,
+        max_epochs: int | None = None,
         batch_size: int = 128,
         seed: int = 0,
         accelerator: str = "auto",
@@ -278,6 +279,8 @@ class ResVAE(TrainableVAE):
             Inputs to take, by name; all by default.
         indices
             Rows to use; all by default. The published searches used a random 30 %.
+        max_epochs
+            Most epochs, where fewer than were drawn should do.
         batch_size
             Rows per step.
         %(seed)s
@@ -312,6 +315,8 @@ class ResVAE(TrainableVAE):
                 model = cls(adata, genes=genes, **drawn["model"], **fixed)
                 given = model._read(indices)
                 losses: list[float] = []
+                if max_epochs is not None:
+                    drawn["train"]["max_epochs"] = min(max_epochs, drawn["train"]["max_epochs"])
                 options = FitOptions(
                     **drawn["train"],
                     batch_size=batch_size,

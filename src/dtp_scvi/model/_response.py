@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_one_of, problem
 from dtp_scvi.data import check_object
-from dtp_scvi.model._bundle import RESPONSE_MODEL, read_meta, read_weights
 from dtp_scvi.model._response_base import DIRECTIONS, Direction, ResponseBase
 from dtp_scvi.model._response_data import read_training
 from dtp_scvi.model._response_fit import Fitted, fit_response
@@ -20,6 +18,8 @@ from dtp_scvi.model._response_input import ALIGN, INPUTS, Align
 from dtp_scvi.model._response_predict import standardised
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anndata import AnnData
 
     from dtp_scvi.model._query import Missing, Query
@@ -237,36 +237,13 @@ class ResponseModel(ResponseBase):
         return np.abs(self._fit_of().weight).sum(axis=0)
 
     @classmethod
-    def load(cls, dir_path: str | Path) -> Self:
-        """Read a model directory; nothing in it is executed.
+    def _unfitted(cls, meta: Mapping[str, Any]) -> Self:
+        return cls(meta["name"], inputs=meta["inputs"], target=meta["target"])
 
-        Parameters
-        ----------
-        dir_path
-            Directory that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            When there is nothing at ``dir_path``.
-        ValueError
-            When it is damaged, foreign or of another class.
-        """
-        path = Path(dir_path)
-        meta = read_meta(path)
-        if meta["class"] != RESPONSE_MODEL:
-            msg = problem(
-                f"a {RESPONSE_MODEL} in {path}",
-                f"a {meta['class']}",
-                "Use dtp_scvi.model.load_model.",
-            )
-            raise ValueError(msg)
-        state = {name: value.numpy() for name, value in read_weights(path, meta).items()}
-        model = cls(meta["name"], inputs=meta["inputs"], target=meta["target"])
-        model._restore(meta)
-        model.targets_ = (meta["data"]["target_key"],)
-        model.fitted_ = Fitted.from_arrays(state, INPUTS[meta["inputs"]], len(model.genes_))
-        return model
+    def _take_weights(self, weights: Mapping[str, torch.Tensor], meta: Mapping[str, Any]) -> None:
+        self.targets_ = (meta["data"]["target_key"],)
+        state = {name: value.numpy() for name, value in weights.items()}
+        self.fitted_ = Fitted.from_arrays(state, INPUTS[self.inputs_], len(self.genes_))
 
     def _check_fitted(self) -> InputReference:
         return self._fit_of().reference

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_one_of, near_matches, problem, shorten
 from dtp_scvi.data import align_genes, gene_names, get_matrix, resolve_scale
 from dtp_scvi.model._attribute import Attribution, Explanation, attribute_response
-from dtp_scvi.model._bundle import weights_hash, write_bundle
+from dtp_scvi.model._bundle import read_meta, read_weights, weights_hash, write_bundle
 from dtp_scvi.model._card import with_notes
 from dtp_scvi.model._checks import check_not_empty
 from dtp_scvi.model._plain import plain
@@ -338,6 +338,46 @@ class ResponseBase(ABC):
         state, card = self._state(), self.card_
         texts = {"card.md": card.to_markdown(), "card.json": card.to_json()}
         write_bundle(Path(dir_path), state, self._meta(), texts, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, dir_path: str | Path) -> Self:
+        """Read a model directory; nothing in it is executed.
+
+        Parameters
+        ----------
+        dir_path
+            Directory that :meth:`save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is nothing at ``dir_path``.
+        ValueError
+            When it is damaged, foreign or of another class.
+        """
+        path = Path(dir_path)
+        meta = read_meta(path)
+        if meta["class"] != cls.__name__:
+            msg = problem(
+                f"a {cls.__name__} in {path}",
+                f"a {meta['class']}",
+                "Use dtp_scvi.model.load_model.",
+            )
+            raise ValueError(msg)
+        weights = read_weights(path, meta)
+        model = cls._unfitted(meta)
+        model._restore(meta)
+        model._take_weights(weights, meta)
+        return model
+
+    @classmethod
+    @abstractmethod
+    def _unfitted(cls, meta: Mapping[str, Any]) -> Self:
+        """Make a model with the arguments that ``model.json`` holds."""
+
+    @abstractmethod
+    def _take_weights(self, weights: Mapping[str, torch.Tensor], meta: Mapping[str, Any]) -> None:
+        """Take what was fitted."""
 
     def _restore(self, meta: Mapping[str, Any]) -> None:
         """Take what every class saves from ``model.json``."""

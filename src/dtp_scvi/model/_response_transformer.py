@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import numpy as np
@@ -13,7 +12,6 @@ from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_one_of, check_positive_int, check_range, problem
 from dtp_scvi.data import Scale, check_object
 from dtp_scvi.model._arguments import check_architecture
-from dtp_scvi.model._bundle import RESPONSE_TRANSFORMER, read_meta, read_weights
 from dtp_scvi.model._response import ResponseModel
 from dtp_scvi.model._response_base import DIRECTIONS, Direction, ResponseBase
 from dtp_scvi.model._response_data import read_training
@@ -23,7 +21,7 @@ from dtp_scvi.model._response_residual import NetworkFit, Schedule, fit_network,
 from dtp_scvi.module import LOSSES, Loss
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
 
@@ -385,39 +383,15 @@ class ResponseTransformer(ResponseBase):
         return self._fit_of().module.importance.cpu().numpy()
 
     @classmethod
-    def load(cls, dir_path: str | Path) -> Self:
-        """Read a model directory; nothing in it is executed.
-
-        Parameters
-        ----------
-        dir_path
-            Directory that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            When there is nothing at ``dir_path``.
-        ValueError
-            When it is damaged, foreign or of another class.
-        """
-        path = Path(dir_path)
-        meta = read_meta(path)
-        if meta["class"] != RESPONSE_TRANSFORMER:
-            msg = problem(
-                f"a {RESPONSE_TRANSFORMER} in {path}",
-                f"a {meta['class']}",
-                "Use dtp_scvi.model.load_model.",
-            )
-            raise ValueError(msg)
+    def _unfitted(cls, meta: Mapping[str, Any]) -> Self:
         made = {k: v for k, v in meta["architecture"].items() if k != "d_hidden"}
-        model = cls(meta["name"], target=meta["target"], **made)
-        model._restore(meta)
-        model.targets_, model.seed_ = tuple(meta["targets"]), meta["seed"]
-        weights = read_weights(path, meta)
-        model._fit = NetworkFit.from_state(
-            weights, model._architecture, (len(model.genes_), len(model.targets_)), meta
+        return cls(meta["name"], target=meta["target"], **made)
+
+    def _take_weights(self, weights: Mapping[str, torch.Tensor], meta: Mapping[str, Any]) -> None:
+        self.targets_, self.seed_ = tuple(meta["targets"]), meta["seed"]
+        self._fit = NetworkFit.from_state(
+            weights, self._architecture, (len(self.genes_), len(self.targets_)), meta
         )
-        return model
 
     def _units_of(self, units: str) -> str:
         name = units or "response"

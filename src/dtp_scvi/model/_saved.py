@@ -32,6 +32,13 @@ class SavedModel(BaseModelClass):
 
     What a subclass keeps beyond the common attributes it names in ``_saved`` (JSON-able ones) or
     adds in ``_own_meta`` and ``_restore_own``.
+
+    Parameters
+    ----------
+    adata
+        AnnData that was set up for the class.
+    registry
+        Registry of a saved model; for loading.
     """
 
     genes_: np.ndarray

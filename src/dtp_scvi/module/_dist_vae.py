@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dtp_scvi.module._res_vae import DenseBatch
+    from dtp_scvi.nn import ResidualBlock
 
 
 class DistVAEModule(ResVAEModule):
@@ -50,10 +51,10 @@ class DistVAEModule(ResVAEModule):
     @property
     def takes_start(self) -> bool:
         """Whether the posterior mean can begin as a linear function of the inputs."""
-        widths = [block.norm.num_features for block in self.encoder]
+        widths = [cast("ResidualBlock", block).norm.num_features for block in self.encoder]
         if not widths or min(widths) < self.n_latent or is_parametrized(self.mu):
             return False
-        return isinstance(self.encoder[0].shortcut, nn.Linear)
+        return isinstance(cast("ResidualBlock", self.encoder[0]).shortcut, nn.Linear)
 
     @torch.no_grad()
     def start_linear(self, weight: Tensor, bias: Tensor) -> None:
@@ -67,7 +68,8 @@ class DistVAEModule(ResVAEModule):
             (n_latent,).
         """
         carried = self.n_latent
-        for i, block in enumerate(self.encoder):
+        for i, layer in enumerate(self.encoder):
+            block = cast("ResidualBlock", layer)
             # What would be added on the way begins at zero.
             block.norm.weight[:carried] = 0
             if isinstance(block.shortcut, nn.Linear):

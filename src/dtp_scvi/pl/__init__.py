@@ -9,6 +9,7 @@ from dtp_scvi.pl._benchmark import benchmark
 from dtp_scvi.pl._calibration import calibration
 from dtp_scvi.pl._coverage import coverage
 from dtp_scvi.pl._decision_curve import decision_curve
+from dtp_scvi.pl._dose_time import dose_time
 from dtp_scvi.pl._drug_patients import drug_scatter, drug_waterfall
 from dtp_scvi.pl._drug_response import drug_response
 from dtp_scvi.pl._drug_transfer import drug_transfer
@@ -19,6 +20,9 @@ from dtp_scvi.pl._gene_embedding import gene_embedding
 from dtp_scvi.pl._history import history
 from dtp_scvi.pl._leak_demonstration import leak_demonstration
 from dtp_scvi.pl._null_controls import null_controls
+from dtp_scvi.pl._perturbation_benchmark import perturbation_benchmark
+from dtp_scvi.pl._perturbation_heatmap import perturbation_heatmap
+from dtp_scvi.pl._perturbation_scatter import perturbation_scatter
 from dtp_scvi.pl._pr import pr
 from dtp_scvi.pl._program_attention import program_attention
 from dtp_scvi.pl._response_heatmap import response_heatmap
@@ -43,6 +47,7 @@ __all__ = [
     "calibration",
     "coverage",
     "decision_curve",
+    "dose_time",
     "drug_response",
     "drug_scatter",
     "drug_transfer",
@@ -54,6 +59,9 @@ __all__ = [
     "history",
     "leak_demonstration",
     "null_controls",
+    "perturbation_benchmark",
+    "perturbation_heatmap",
+    "perturbation_scatter",
     "pr",
     "program_attention",
     "response_heatmap",

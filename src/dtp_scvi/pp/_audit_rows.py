@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dtp_scvi._constants import TARGET_SUM
-from dtp_scvi.data import iter_blocks, linearise_block
+from dtp_scvi.data import canonical, canonical_hashes, iter_blocks, linearise_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from dtp_scvi.pp._audit_input import AuditInput
-
-_DIGEST = 16
 
 
 @dataclass(frozen=True)
@@ -46,15 +43,6 @@ class RowSummary:
     n_genes: np.ndarray
     digest: np.ndarray
     gene_mean: np.ndarray
-
-
-def canonical(block: sp.csr_matrix) -> sp.csr_matrix:
-    """Return a copy with sorted, summed, nonzero entries: the same for every storage."""
-    rows = block.copy()
-    rows.sum_duplicates()
-    rows.eliminate_zeros()
-    # -0.0 and 0.0 are gone, so equal values have equal bytes.
-    return rows
 
 
 def comparable(rows: sp.csr_matrix, kind: str) -> sp.csr_matrix:
@@ -88,13 +76,13 @@ def summarise_rows(given: AuditInput) -> RowSummary:
     n, n_vars = given.n, int(given.matrix.shape[1])
     total, linear = np.zeros(n), np.zeros(n)
     n_genes, gene_sum = np.zeros(n, np.int64), np.zeros(n_vars)
-    digests = np.zeros(n, f"V{_DIGEST}")
+    digests = np.zeros(n, np.uint64)
     start = 0
     for rows in blocks_of(given):
         here = slice(start, start + rows.shape[0])
         start = here.stop
         total[here], n_genes[here] = row_sums(rows), np.diff(rows.indptr)
-        digests[here] = _digests(rows)
+        digests[here] = canonical_hashes(rows)
         if given.kind == "log":
             undone = rows.astype(np.float64)
             undone.data = linearise_block(undone.data, given.scale)
@@ -109,15 +97,3 @@ def summarise_rows(given: AuditInput) -> RowSummary:
         group.astype(np.int64),
         gene_sum / n,
     )
-
-
-def _digests(rows: sp.csr_matrix) -> np.ndarray:
-    columns = rows.indices.astype("<i4")
-    # float32 is what models see: rows that differ beyond it are the same to them.
-    values = rows.data.astype("<f4")
-    found = np.zeros(rows.shape[0], f"V{_DIGEST}")
-    for i, (first, last) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
-        made = hashlib.blake2b(columns[first:last], digest_size=_DIGEST)
-        made.update(values[first:last])
-        found[i] = made.digest()
-    return found

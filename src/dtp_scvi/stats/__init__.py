@@ -16,6 +16,7 @@ from dtp_scvi.stats._calibrators import (
     TemperatureCalibrator,
     fit_calibrator,
 )
+from dtp_scvi.stats._cluster_mean import cluster_mean
 from dtp_scvi.stats._compare import bootstrap_metrics
 from dtp_scvi.stats._concordance import concordance, concordance_interval
 from dtp_scvi.stats._conformal import MondrianConformal, fewest_donors
@@ -26,6 +27,8 @@ from dtp_scvi.stats._curves import pr_table, reliability_table, roc_table
 from dtp_scvi.stats._decision_curve import decision_curve
 from dtp_scvi.stats._follow_up import median_follow_up
 from dtp_scvi.stats._gene_associations import GeneAssociations
+from dtp_scvi.stats._gene_fit import gene_r2, gene_r2_interval
+from dtp_scvi.stats._gene_mmd import gene_mmd
 from dtp_scvi.stats._label_shift import PrevalenceEstimate, bbse, prior_correction, saerens_em
 from dtp_scvi.stats._label_shift_test import LabelShiftTest, label_shift_test
 from dtp_scvi.stats._levels import cramers_v, level_auroc, pure_share
@@ -48,6 +51,7 @@ from dtp_scvi.stats._network_agreement import (
     network_agreement,
 )
 from dtp_scvi.stats._over_representation import over_representation
+from dtp_scvi.stats._profiles import group_profiles, profile_correlation, profile_r2
 from dtp_scvi.stats._random_effects import RandomEffects, random_effects
 from dtp_scvi.stats._rank_aggregation import (
     robust_rank_aggregation,
@@ -59,6 +63,8 @@ from dtp_scvi.stats._rank_correlation import (
     partial_rank_correlation,
     rank_correlation,
 )
+from dtp_scvi.stats._replicates import ReplicateCeiling, control_artefact, replicate_ceiling
+from dtp_scvi.stats._retrieval import retrieval_rank
 from dtp_scvi.stats._rmst import MeanDifference, rmst, rmst_difference
 from dtp_scvi.stats._rules import RULES
 from dtp_scvi.stats._score_reference import ScoreReference
@@ -68,12 +74,14 @@ from dtp_scvi.stats._smooth_ece import smooth_ece
 from dtp_scvi.stats._space_reference import SpaceReference
 from dtp_scvi.stats._spline import spline_basis, spline_knots
 from dtp_scvi.stats._stratified_auroc import stratified_auroc, stratified_auroc_table
+from dtp_scvi.stats._tanimoto import tanimoto
 from dtp_scvi.stats._threshold_transfer import threshold_transfer
 from dtp_scvi.stats._thresholds import Threshold, choose_threshold
 from dtp_scvi.stats._time_dependent_auc import (
     time_dependent_auc,
     time_dependent_auc_interval,
 )
+from dtp_scvi.stats._top_genes import precision_at_k
 from dtp_scvi.stats._within_drug import (
     DrugRanks,
     PooledRank,
@@ -110,6 +118,7 @@ __all__ = [
     "PrevalenceEstimate",
     "RandomEffects",
     "RankCorrelation",
+    "ReplicateCeiling",
     "ScoreReference",
     "SpaceReference",
     "TemperatureCalibrator",
@@ -126,9 +135,11 @@ __all__ = [
     "choose_threshold",
     "classification_metrics",
     "cluster_bootstrap_weights",
+    "cluster_mean",
     "concordance",
     "concordance_interval",
     "conformal_coverage",
+    "control_artefact",
     "coral_map",
     "coverage_table",
     "cramers_v",
@@ -138,6 +149,10 @@ __all__ = [
     "fidelity",
     "fidelity_interval",
     "fit_calibrator",
+    "gene_mmd",
+    "gene_r2",
+    "gene_r2_interval",
+    "group_profiles",
     "interval",
     "label_shift_test",
     "level_auroc",
@@ -159,11 +174,16 @@ __all__ = [
     "partial_rank_correlation",
     "pooled_rank_correlation",
     "pr_table",
+    "precision_at_k",
     "prior_correction",
+    "profile_correlation",
+    "profile_r2",
     "pure_share",
     "random_effects",
     "rank_correlation",
     "reliability_table",
+    "replicate_ceiling",
+    "retrieval_rank",
     "rmst",
     "rmst_difference",
     "robust_rank_aggregation",
@@ -178,6 +198,7 @@ __all__ = [
     "standardised_difference",
     "stratified_auroc",
     "stratified_auroc_table",
+    "tanimoto",
     "threshold_sweep",
     "threshold_transfer",
     "time_dependent_auc",

@@ -96,8 +96,11 @@ def cross_validate(
     baselines
         Any of ``logistic_regression`` (ridge, C by inner folds), ``gradient_boosting`` (on 50
         principal components), ``random_forest`` (300 trees), ``mean_expression`` and ``lsc17``
-        (Ng et al., Nature 2016); when named also ``svm_rbf``, ``adaboost`` and ``xgboost``
-        (extra ``xgboost``). All read log1p CP10k of the registered genes and tell the positive
+        (Ng et al., Nature 2016); when named also ``svm_rbf``, ``adaboost``, ``xgboost`` (extra
+        ``xgboost``), ``ifng`` and ``ctl`` (means of six and of five genes, Ayers et al. 2017 and
+        Jiang et al. 2018; left out without half of them), and ``svm_grid``,
+        ``random_forest_grid`` and ``adaboost_grid``, whose settings are chosen by inner folds.
+        All read log1p CP10k of the registered genes and tell the positive
         class from the rest.
     distill
         Distil a student in every fold and judge it as ``"student"``: true, or arguments of

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dtp_scvi import __version__
-from dtp_scvi._constants import LSC17, SIMULATION_KEY, STUDENT
+from dtp_scvi._constants import CTL, IFNG, LSC17, SIMULATION_KEY, STUDENT
 from dtp_scvi.stats import (
     Calibration,
     bootstrap_metrics,
@@ -140,9 +140,10 @@ def describe(task: Task, plan: Plan, found: OutOfFold) -> dict[str, Any]:
             "where": "training rows of each fold and inner fold, for the baselines on expression",
             "not_for": task.name,
         }
-    if LSC17 in task.baselines:
-        details = found.details[LSC17][0]
-        params["lsc17"] = {"n_found": details["n_found"], "missing": details["missing"]}
+    for name in (LSC17, IFNG, CTL):
+        if name in task.baselines:
+            details = found.details[name][0]
+            params[name] = {"n_found": details["n_found"], "missing": details["missing"]}
     return params
 
 

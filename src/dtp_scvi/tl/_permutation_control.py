@@ -11,7 +11,6 @@ import pandas as pd
 from dtp_scvi._constants import LOGISTIC_REGRESSION, PERMUTATION_KEY, RANDOM_FOREST, STUDY_ONLY
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import progress
-from dtp_scvi._scvi import manager_of, setup_args
 from dtp_scvi._validate import check_positive_int, problem
 from dtp_scvi.stats import auroc
 from dtp_scvi.tl._cv_arguments import (
@@ -26,7 +25,12 @@ from dtp_scvi.tl._cv_plan import check_plan, checked_plan, make_plan
 from dtp_scvi.tl._cv_protocol import Protocol, fingerprint
 from dtp_scvi.tl._cv_run import Task, run_folds
 from dtp_scvi.tl._cv_study import strata
-from dtp_scvi.tl._permutation_labels import exchange_units, permute_labels, resolve_by
+from dtp_scvi.tl._permutation_labels import (
+    exchange_units,
+    permute_labels,
+    relabelled,
+    resolve_by,
+)
 from dtp_scvi.tl._permutation_result import stored_values, summarise_draws
 from dtp_scvi.train import study_rows
 
@@ -260,14 +264,5 @@ def _permuted(run: _Run, labels: np.ndarray) -> _Found:
     plan = check_plan(plan, run.hashes, names, allowed=run.protocol.allow_shared_rows)
     task = replace(run.task, reg=reg)
     if task.with_model:
-        task = replace(task, adata=_relabelled(task, labels))
+        task = replace(task, adata=relabelled(task.model_cls, task.adata, run.task.reg, labels))
     return _measure(task, plan, run.protocol)
-
-
-def _relabelled(task: Task, labels: np.ndarray) -> AnnData:
-    """Return a copy with other labels that is set up as the original was."""
-    arguments = setup_args(manager_of(task.model_cls, task.adata).registry)
-    copy = task.adata.copy()
-    copy.obs[task.reg.labels_key] = labels
-    task.model_cls.setup_anndata(copy, **{**arguments, "positive": task.reg.positive})
-    return copy

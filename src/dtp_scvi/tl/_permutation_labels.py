@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
+from dtp_scvi._scvi import manager_of, setup_args
 from dtp_scvi._validate import check_one_of, problem, shorten
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from dtp_scvi.model import Registration
 
 DONOR: Final = "donor"
@@ -100,6 +103,15 @@ def permute_labels(
         here = np.flatnonzero(place == code)
         mine[here] = mine[rng.permutation(here)]
     return mine[unit]
+
+
+def relabelled(model_cls: Any, adata: AnnData, reg: Registration, labels: np.ndarray) -> AnnData:
+    """Return a copy with other labels that is set up as the original was."""
+    arguments = setup_args(manager_of(model_cls, adata).registry)
+    copy = adata.copy()
+    copy.obs[reg.labels_key] = labels
+    model_cls.setup_anndata(copy, **{**arguments, "positive": reg.positive})
+    return copy
 
 
 def _mixed(labels: np.ndarray, donors: np.ndarray | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Baselines that are one number a cell: mean expression and the LSC17 score."""
+"""Baselines that are one number a row: mean expression, LSC17, means of a few genes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from dtp_scvi._constants import CTL, IFNG
 from dtp_scvi._validate import problem
 from dtp_scvi.data import align_genes
 from dtp_scvi.train._baseline_fitted import FittedBaseline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,6 +44,19 @@ LSC17_WEIGHTS: Final = MappingProxyType(
     }
 )
 
+# Each score is the mean over its genes.
+MEAN_SIGNATURES: Final = MappingProxyType(
+    {
+        # Ayers et al., J Clin Invest 127:2930 (2017), doi:10.1172/JCI91190.
+        IFNG: ("IDO1", "CXCL10", "CXCL9", "HLA-DRA", "STAT1", "IFNG"),
+        # The cytotoxic T lymphocyte level of Jiang et al., Nat Med 24:1550 (2018),
+        # doi:10.1038/s41591-018-0136-1.
+        CTL: ("CD8A", "CD8B", "GZMA", "GZMB", "PRF1"),
+    }
+)
+# Of the genes of such a score.
+LEAST_SHARE: Final = 0.5
+
 
 def lsc17_weights(
     genes: Sequence[str] | np.ndarray,
@@ -58,8 +72,40 @@ def lsc17_weights(
     genes
         Gene names.
     """
-    alignment = align_genes(genes, LSC17_WEIGHTS)
-    coefficient = np.array(list(LSC17_WEIGHTS.values()))
+    return _weights(genes, LSC17_WEIGHTS)
+
+
+def mean_weights(
+    name: str, genes: Sequence[str] | np.ndarray
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """
+    Return weights whose sum is the mean over the found genes of a signature, and the missing genes.
+
+    Parameters
+    ----------
+    name
+        One of ``MEAN_SIGNATURES``.
+    genes
+        Gene names.
+    """
+    weights, missing = _weights(genes, dict.fromkeys(MEAN_SIGNATURES[name], 1.0))
+    return weights / max(1, len(MEAN_SIGNATURES[name]) - len(missing)), missing
+
+
+def too_few(name: str, missing: Sequence[str]) -> str | None:
+    """Say what is missing where less than half of a mean's genes are there, else ``None``."""
+    n_genes = len(MEAN_SIGNATURES[name])
+    n_found = n_genes - len(missing)
+    if n_found >= LEAST_SHARE * n_genes:
+        return None
+    return f"{n_found} of its {n_genes} genes; missing: {', '.join(missing)}"
+
+
+def _weights(
+    genes: Sequence[str] | np.ndarray, published: Mapping[str, float]
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    alignment = align_genes(genes, published)
+    coefficient = np.array(list(published.values()))
     weights = np.zeros(alignment.n_query)
     shared = coefficient / np.maximum(alignment.multiplicity, 1)
     weights[alignment.source] = shared[alignment.target]
@@ -113,6 +159,47 @@ def fit_lsc17(
         )
         raise ValueError(msg)
     details = {"n_found": n_found, "missing": ", ".join(missing)}
+    return _fit_score(sample, weights, name, details)
+
+
+def fit_mean_signature(
+    sample: Sample,
+    name: str,
+    genes: Sequence[str] | np.ndarray,
+) -> FittedBaseline:
+    """
+    Fit a logistic curve to the mean of log1p CP10k over the genes of a signature.
+
+    Genes that are missing are left out of the mean. Whether more of it speaks for or against the
+    positive class is learned here.
+
+    Parameters
+    ----------
+    sample
+        Training rows and inner folds.
+    name
+        One of ``MEAN_SIGNATURES``.
+    genes
+        Name of each column.
+
+    Raises
+    ------
+    ValueError
+        When less than half of its genes are there, with those that are missing.
+    """
+    weights, missing = mean_weights(name, genes)
+    lack = too_few(name, missing)
+    if lack:
+        msg = problem(
+            f"at least {LEAST_SHARE:.0%} of the genes of {name!r}",
+            lack,
+            f"Leave the baseline {name!r} out.",
+        )
+        raise ValueError(msg)
+    details = {
+        "n_found": len(MEAN_SIGNATURES[name]) - len(missing),
+        "missing": ", ".join(missing),
+    }
     return _fit_score(sample, weights, name, details)
 
 

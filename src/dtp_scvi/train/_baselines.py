@@ -9,26 +9,40 @@ import numpy as np
 
 from dtp_scvi._constants import (
     ADABOOST,
+    ADABOOST_GRID,
+    CTL,
     GRADIENT_BOOSTING,
+    IFNG,
     LOGISTIC_REGRESSION,
     LSC17,
     MEAN_EXPRESSION,
     RANDOM_FOREST,
+    RANDOM_FOREST_GRID,
     STUDY_ONLY,
+    SVM_GRID,
     SVM_RBF,
     XGBOOST,
 )
 from dtp_scvi._optional import require
 from dtp_scvi._validate import check_one_of
 from dtp_scvi.train._baseline_fitted import FittedBaseline
+from dtp_scvi.train._baseline_grid import (
+    fit_adaboost_grid,
+    fit_random_forest_grid,
+    fit_svm_grid,
+)
 from dtp_scvi.train._baseline_linear import fit_logistic_regression
 from dtp_scvi.train._baseline_more import fit_adaboost, fit_svm_rbf, fit_xgboost
 from dtp_scvi.train._baseline_sample import Sample, make_sample
 from dtp_scvi.train._baseline_scores import (
     LSC17_WEIGHTS,
+    MEAN_SIGNATURES,
     fit_lsc17,
     fit_mean_expression,
+    fit_mean_signature,
     lsc17_weights,
+    mean_weights,
+    too_few,
 )
 from dtp_scvi.train._baseline_study import fit_study_only
 from dtp_scvi.train._baseline_trees import fit_gradient_boosting, fit_random_forest
@@ -50,7 +64,8 @@ BASELINES: Final = (
     LSC17,
 )
 # Run when they are named.
-MORE_BASELINES: Final = (SVM_RBF, ADABOOST, XGBOOST)
+GRID_BASELINES: Final = (SVM_GRID, RANDOM_FOREST_GRID, ADABOOST_GRID)
+MORE_BASELINES: Final = (SVM_RBF, ADABOOST, XGBOOST, IFNG, CTL, *GRID_BASELINES)
 
 
 def usable_baselines(
@@ -76,12 +91,16 @@ def usable_baselines(
     for name in names:
         check_one_of(name, (*BASELINES, *MORE_BASELINES), "baselines")
     names = tuple(dict.fromkeys(names))
+    notes: dict[str, str] = {}
     if XGBOOST in names:
         require("xgboost", "xgboost")
     if LSC17 in names and len(lsc17_weights(genes)[1]) == len(LSC17_WEIGHTS):
-        note = "left out: none of its 17 genes is among the genes of the data"
-        return tuple(name for name in names if name != LSC17), {LSC17: note}
-    return names, {}
+        notes[LSC17] = "left out: none of its 17 genes is among the genes of the data"
+    for name in MEAN_SIGNATURES:
+        lack = too_few(name, mean_weights(name, genes)[1]) if name in names else None
+        if lack:
+            notes[name] = f"left out: among the genes of the data are {lack}"
+    return tuple(name for name in names if name not in notes), notes
 
 
 def fit_baseline(
@@ -123,7 +142,8 @@ def fit_baseline(
     Raises
     ------
     ValueError
-        For an unknown name, one class, or LSC17 without one of its genes.
+        For an unknown name, one class, LSC17 without one of its genes, or a mean of fewer than
+        half of its genes.
     """
     check_one_of(name, (*BASELINES, *MORE_BASELINES, STUDY_ONLY), "name")
     labels = np.asarray(is_positive, dtype=bool)
@@ -147,6 +167,13 @@ _FITS: Final[dict[str, _Fit]] = {
     LSC17: lambda sample, name, genes, seed: fit_lsc17(sample, name, genes),
     SVM_RBF: lambda sample, name, genes, seed: fit_svm_rbf(sample, name),
     ADABOOST: lambda sample, name, genes, seed: fit_adaboost(sample, name, seed),
+    SVM_GRID: lambda sample, name, genes, seed: fit_svm_grid(sample, name),
+    RANDOM_FOREST_GRID: lambda sample, name, genes, seed: fit_random_forest_grid(
+        sample, name, seed
+    ),
+    ADABOOST_GRID: lambda sample, name, genes, seed: fit_adaboost_grid(sample, name, seed),
+    IFNG: lambda sample, name, genes, seed: fit_mean_signature(sample, name, genes),
+    CTL: lambda sample, name, genes, seed: fit_mean_signature(sample, name, genes),
     XGBOOST: lambda sample, name, genes, seed: fit_xgboost(sample, name, seed),
     STUDY_ONLY: lambda sample, name, genes, seed: fit_study_only(sample, name),
 }

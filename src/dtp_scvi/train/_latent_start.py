@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from sklearn.linear_model import RidgeCV
 
+from dtp_scvi._validate import problem
+
 if TYPE_CHECKING:
     from dtp_scvi.train._dense_batches import DenseRows
 
@@ -37,6 +39,9 @@ def latent_start(data: DenseRows, rows: np.ndarray, seed: int) -> tuple[np.ndarr
     if len(rows) > _MOST_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, _MOST_ROWS, replace=False))
     _, variance = data.moments(rows)
+    if data.target is None:
+        msg = problem("rows with a teacher's latent", "none", "Set up with `teacher_key`.")
+        raise ValueError(msg)
     X, target = data.values[rows], data.target[rows]
     length = max(variance, 1e-12) * X.shape[1]
     fitted = RidgeCV(alphas=[length * penalty for penalty in _PENALTIES]).fit(X, target)

@@ -25,14 +25,37 @@ class KeepBestPlan(pl.LightningModule):
 
     The state before training is a candidate too, so training can't make the validation loss
     worse. The best state lives in memory: nothing is written to disk.
+
+    Parameters
+    ----------
+    network
+        The whole network, a submodule of the plan: Lightning moves it to the device, and takes
+        held-out losses in evaluation mode.
+    trained
+        The part whose parameters are fitted and kept; the whole by default.
+    lr, weight_decay
+        Of AdamW.
+    n_steps
+        Steps of the whole training.
+    patience
+        Epochs without improvement before training stops.
     """
 
+    network: Any
+
     def __init__(
-        self, trained: nn.Module, *, lr: float, weight_decay: float, n_steps: int, patience: int
+        self,
+        network: nn.Module,
+        *,
+        trained: nn.Module | None = None,
+        lr: float,
+        weight_decay: float,
+        n_steps: int,
+        patience: int,
     ) -> None:
         super().__init__()
-        # In a list, so that Lightning neither saves nor moves the network a second time.
-        self._trained = [trained]
+        self.network = network
+        self._trained = [network if trained is None else trained]
         self.lr, self.weight_decay, self.n_steps = lr, weight_decay, n_steps
         self.patience = patience
         self.best_loss, self.best_epoch = float("inf"), -1
@@ -102,14 +125,13 @@ class ResidualPlan(KeepBestPlan):
     def __init__(
         self, module: ProgramModule, member: int, *, token_lr: float, **kwargs: Any
     ) -> None:
-        super().__init__(module.members[member], **kwargs)
-        self._module = [module]
+        super().__init__(module, trained=module.members[member], **kwargs)
         self.member, self.token_lr = member, token_lr
         self.best_scale = 0.0
 
     def groups(self) -> list[dict[str, Any]]:
         """Token projections start at principal components and move at a fraction of the rate."""
-        member = self._module[0].members[self.member]
+        member = self.network.members[self.member]
         tokens = member.tokens.weight
         rest: Iterable[Tensor] = (p for p in member.parameters() if p is not tokens)
         return [
@@ -119,7 +141,7 @@ class ResidualPlan(KeepBestPlan):
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Loss of offset + residual, with genes hidden at random."""
-        module = self._module[0]
+        module = self.network
         residual = module.member_residual(batch, self.member)
         loss = module.loss(batch, {"residual": residual}).loss
         self._train_loss.append(loss.detach())
@@ -127,7 +149,7 @@ class ResidualPlan(KeepBestPlan):
 
     def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:
         """Collect the residuals of the held-out rows."""
-        residual = self._module[0].member_residual(batch, self.member)
+        residual = self.network.member_residual(batch, self.member)
         self._outputs.append((residual, batch["offset"], batch["labels"]))
 
     def on_validation_epoch_end(self) -> None:
@@ -138,7 +160,7 @@ class ResidualPlan(KeepBestPlan):
         """
         residual, offset, labels = (torch.cat(parts) for parts in zip(*self._outputs, strict=True))
         self._outputs.clear()
-        row_losses = self._module[0].row_losses
+        row_losses = self.network.row_losses
         base, weight = row_losses(offset, labels)
         counted = weight > 0
         best = (float("inf"), 0.0, 0.0)
@@ -163,12 +185,11 @@ class DistillPlan(KeepBestPlan):
         self, module: StudentModule, *, alpha: float, temperature: float, **kwargs: Any
     ) -> None:
         super().__init__(module, **kwargs)
-        self._module = [module]
         self.alpha, self.temperature = alpha, temperature
 
     def groups(self) -> list[dict[str, Any]]:
         """What starts at a regression on the teacher moves at a fraction of the rate."""
-        module = self._module[0]
+        module = self.network
         started = [*module.linear.parameters(), *module.directions.parameters()]
         fresh = [*module.hidden.parameters(), *module.head.parameters()]
         return [
@@ -177,7 +198,7 @@ class DistillPlan(KeepBestPlan):
         ]
 
     def _loss(self, batch: TrainingBatch) -> Tensor:
-        module = self._module[0]
+        module = self.network
         out = module.inference(batch)
         return module.loss(batch, out, alpha=self.alpha, temperature=self.temperature).loss
 
@@ -211,7 +232,6 @@ class PanelPlan(KeepBestPlan):
         self, module: AMUModule, *, schedule: str, max_epochs: int, keep_last: bool, **kwargs: Any
     ) -> None:
         super().__init__(module, **kwargs)
-        self._module = [module]
         self.schedule, self.max_epochs, self.keep_last = schedule, max_epochs, keep_last
 
     def configure_optimizers(self) -> Any:
@@ -219,14 +239,14 @@ class PanelPlan(KeepBestPlan):
         if self.schedule == "one_cycle":
             return super().configure_optimizers()
         optimizer = torch.optim.Adam(
-            self._module[0].parameters(), self.lr, weight_decay=self.weight_decay
+            self.network.parameters(), self.lr, weight_decay=self.weight_decay
         )
         steps = [round(share * self.max_epochs) for share in _TWO_STEPS]
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, steps, gamma=0.1)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
     def _loss(self, batch: TrainingBatch) -> Tensor:
-        module = self._module[0]
+        module = self.network
         return module.loss(batch, module.inference(batch)).loss
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
@@ -237,7 +257,7 @@ class PanelPlan(KeepBestPlan):
 
     def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:
         """Collect the loss of the held-out rows."""
-        weight = self._module[0].class_weight[batch["labels"]].sum().item()
+        weight = self.network.class_weight[batch["labels"]].sum().item()
         self._outputs.append((self._loss(batch).item(), weight))
 
     def on_validation_epoch_end(self) -> None:

@@ -19,7 +19,7 @@ class CellProgress(Callback):
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Advance by the rows of the batch."""
-        self.bar.update(len(batch["X"] if "X" in batch else batch["labels"]))
+        self.bar.update(len(next(batch[name] for name in ("X", "x", "labels") if name in batch)))
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """Close the bar."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dtp_scvi.train._batches import SparseBatches
     from dtp_scvi.train._dense_batches import DenseBatches
     from dtp_scvi.train._plan import KeepBestPlan
+    from dtp_scvi.train._treated_rows import TreatedBatches
 
 
 class Trainable(Protocol):
@@ -36,7 +37,7 @@ class Trainable(Protocol):
 def run_plan(
     model: Trainable,
     plan: KeepBestPlan,
-    batches: SparseBatches | DenseBatches,
+    batches: SparseBatches | DenseBatches | TreatedBatches,
     *,
     max_epochs: int,
     seed: int,

@@ -103,8 +103,8 @@ class SensitivityPlan(KeepBestPlan):
         **kwargs: Any,
     ) -> None:
         head: Any = module.heads[member]
-        super().__init__(module if n_unfrozen else head, **kwargs)
-        self._module, self._head = [module], [head]
+        super().__init__(module, trained=module if n_unfrozen else head, **kwargs)
+        self._head = [head]
         self.class_weight = class_weight
         self.schedule, self.max_epochs, self.keep_last = schedule, max_epochs, keep_last
         self.n_unfrozen = n_unfrozen
@@ -124,18 +124,10 @@ class SensitivityPlan(KeepBestPlan):
     def on_train_epoch_start(self) -> None:
         """Free the encoder for the last epochs."""
         if self.n_unfrozen and self.current_epoch == self.max_epochs - self.n_unfrozen:
-            self._module[0].freeze(frozen=False)
-
-    def on_validation_start(self) -> None:
-        """Leave noise and batch statistics out; Lightning does not know the network."""
-        self._module[0].eval()
-
-    def on_validation_end(self) -> None:
-        """Go back to training."""
-        self._module[0].train()
+            self.network.freeze(frozen=False)
 
     def _raw(self, batch: dict[str, Tensor]) -> Tensor:
-        x = self._module[0].latent(batch["x"]) if self.n_unfrozen else batch["x"]
+        x = self.network.latent(batch["x"]) if self.n_unfrozen else batch["x"]
         return self._head[0](x)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -159,7 +151,7 @@ class SensitivityPlan(KeepBestPlan):
         """Go back to the best weights, or stay with the last; freeze again."""
         if not self.keep_last:
             super().on_fit_end()
-        self._module[0].freeze(frozen=True)
+        self.network.freeze(frozen=True)
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,6 @@ class VAEPlan(KeepBestPlan):
         self, module: ResVAEModule, *, schedule: Schedule, keep_last: bool, **kwargs: Any
     ) -> None:
         super().__init__(module, **kwargs)
-        # A submodule, so that Lightning moves it to the device and validates in evaluation mode.
-        self.network = module
         self.schedule, self.keep_last = schedule, keep_last
 
     def configure_optimizers(self) -> Any:

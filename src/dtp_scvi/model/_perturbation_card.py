@@ -1,0 +1,56 @@
+"""The card of a network that predicts the change a drug makes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dtp_scvi.model._network_card import NetworkCard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def perturbation_card(meta: Mapping[str, Any], model_id: str) -> NetworkCard:
+    """
+    Build a card from what ``save`` writes.
+
+    Parameters
+    ----------
+    meta
+        Contents of ``model.json``.
+    model_id
+        First digits of the checksum of the weights.
+    """
+    data = meta["data"]
+    limits = []
+    if data.get("simulated"):
+        limits.append("Trained on simulated data: what it makes of real profiles is unknown.")
+    evaluation = dict(meta["evaluation"])
+    mse, mean = evaluation.get("delta_mse"), evaluation.get("mean_delta_mse")
+    if mse is not None and mean is not None and mse >= mean:
+        limits.append(
+            "On its validation rows it is no better than the mean change of the training rows."
+        )
+    limits += [
+        "The numbers below are of the validation part, which picked the epoch; the test part was "
+        "not looked at.",
+        "Prediction and truth share the input control, so agreement with it is flattered; see "
+        "dtp_scvi.tl.evaluate_perturbation for independent controls and baselines.",
+        "Drugs, cell lines, doses and times far from the training data are extrapolation.",
+    ]
+    return NetworkCard(
+        model={
+            "class": meta["class"],
+            "id": model_id,
+            "n_inputs": len(meta["genes"]),
+            "settings": meta["init_params"],
+            "seed": meta["seed"],
+            "versions": meta["versions"],
+        },
+        research_use=meta["research_use"],
+        data=dict(data),
+        training=dict(meta["attributes"].get("protocol_") or {}),
+        evaluation=evaluation,
+        limits=limits,
+        notes=dict(meta["notes"]),
+    )
