@@ -29,6 +29,8 @@ FIRST = {
 NOT_ADATA_FIRST = {
     "embedding_vs_network",  # takes a model or a table of gene vectors
     "gene_map",  # as well
+    "compare_attributions",  # takes several results
+    "compare_transfer",  # takes the lines, then the cells
     "attribution_stability",  # takes the model class, then adata
     "cross_validate",  # takes the model class, then adata
     "evaluate_perturbation",  # takes models or predictions, then adata

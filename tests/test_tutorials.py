@@ -24,6 +24,7 @@ SMALL = {
         "n_cells, n_genes, n_donors = 600, 500, 6\nn_panel, max_epochs, n_folds = 100, 3, 2\n"
     ),
     "cohort": "n_cells, n_patients, n_resamples = 800, 80, 50\n",
+    "drug_transfer": ("n_lines, n_cells, n_genes = 100, 120, 60\nmax_epochs, n_boot = 20, 20\n"),
     "leaks": ("n_patients, n_epochs, n_permutations, n_boot = (28, 51, 7, 121), 1, 2, 20\n"),
     "mechanism": (
         "n_cells, n_genes, n_donors, max_epochs = 900, 300, 6, 2\n"

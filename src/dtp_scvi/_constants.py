@@ -55,6 +55,17 @@ DRUG_AUC_KEY: Final = "drug_auc"
 PATIENT_KEY: Final = "patient"
 TIME_KEY: Final = "time"
 EVENT_KEY: Final = "event"
+LN_IC50_KEY: Final = "ln_ic50"
+
+# Words of obsm[RESPONSE_KEY] of cell lines, and of the truth of simulated cells.
+RESISTANT: Final = "resistant"
+SENSITIVE: Final = "sensitive"
+
+# Written by tl.compare_transfer.
+TRANSFER_COMPARISON_KEY: Final = "dtp_drug_transfer"
+
+# Left in ``attrs`` by tl.compare_attributions.
+ATTRIBUTION_COMPARISON_KEY: Final = "dtp_attribution_comparison"
 
 # Left in ``attrs`` by the readers of target evidence, and by tl.essentiality.
 REPORT_KEY: Final = "dtp_report"
@@ -109,6 +120,8 @@ SVM_GRID: Final = "svm_grid"
 RANDOM_FOREST_GRID: Final = "random_forest_grid"
 ADABOOST_GRID: Final = "adaboost_grid"
 STUDY_ONLY: Final = "study_only"
+RIDGE: Final = "ridge"
+PREVALENCE: Final = "prevalence"
 
 # Written by pp.pair_controls: control profiles in obsm, the part each control well plays in obs.
 CONTROL_KEY: Final = "dtp_control"

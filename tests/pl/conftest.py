@@ -344,6 +344,14 @@ def explained() -> dict:
             "attribution": (expression - expression.mean(axis=0)) * size * signs,
             "expression": expression,
         },
+        "groups": pd.DataFrame(
+            {
+                "group": np.repeat(["p1", "p2"], 12),
+                "gene": np.tile(genes, 2),
+                "mean": np.r_[size * signs, -size * signs],
+                "mean_abs": np.tile(size, 2),
+            }
+        ),
         "shares": {"variance": {"linear": 0.83, "residual": 0.17}},
         "params": {"units": "log-odds of bad against the rest", "simulated": True},
     }
@@ -382,6 +390,28 @@ def patients() -> tuple[ad.AnnData, list[str]]:
     ici.obs["response"] = ici.obs["response"].astype(float)
     ici.obs.iloc[[3, 20], ici.obs.columns.get_loc("response")] = np.nan
     return ici, ici.var_names[:8].tolist()
+
+
+@pytest.fixture
+def agreeing() -> pd.DataFrame:
+    """What ``tl.compare_attributions`` returns, of three results."""
+    pairs = {"first": ["bulk", "bulk", "cells"], "second": ["cells", "others", "others"]}
+    ends = {"low": [0.7, 0.1, -0.5], "high": [0.9, 0.4, -0.1]}
+    return pd.DataFrame({**pairs, "rho": [0.8, 0.25, -0.3], **ends})
+
+
+@pytest.fixture(scope="session")
+def carried_over() -> ad.AnnData:
+    """Cells that ``tl.compare_transfer`` wrote to, with scores of one model beside."""
+    lines, cells = datasets.simulate_drug_transfer(80, 80, n_genes=40)
+    tl.compare_transfer(
+        lines,
+        cells,
+        drug="simulated drug",
+        models={"truth": cells.obs["true_response"]},
+        n_boot=20,
+    )
+    return cells
 
 
 @pytest.fixture(scope="session")

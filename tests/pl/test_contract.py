@@ -26,8 +26,12 @@ CROSS_VALIDATED = [
 DRUGS = ["drug_response", "drug_scatter", "drug_waterfall", "null_controls"]
 OTHERS = [
     "attribution",
+    "attribution_agreement",
     "attribution_beeswarm",
+    "attribution_dependence",
+    "attribution_groups",
     "audit",
+    "drug_transfer",
     "essentiality",
     "enrichment",
     "scores",
@@ -72,8 +76,16 @@ def figure(request, result, audited, scored, agreement, losses, attention):
     """Each plotting function with something to draw."""
     arguments = {
         **dict.fromkeys(
-            ("attribution", "attribution_beeswarm"), (request.getfixturevalue("explained"),)
+            (
+                "attribution",
+                "attribution_beeswarm",
+                "attribution_dependence",
+                "attribution_groups",
+            ),
+            (request.getfixturevalue("explained"),),
         ),
+        "attribution_agreement": (request.getfixturevalue("agreeing"),),
+        "drug_transfer": (request.getfixturevalue("carried_over"),),
         "audit": (audited,),
         "enrichment": (request.getfixturevalue("enriched"),),
         "scores": (scored, "state"),

@@ -7,6 +7,7 @@ from dtp_scvi.datasets._read_bulk import read_bulk
 from dtp_scvi.datasets._read_clinical import read_clinical
 from dtp_scvi.datasets._read_depmap import read_depmap_effect, read_depmap_models
 from dtp_scvi.datasets._read_depmap_summary import read_depmap_summary, read_gene_list
+from dtp_scvi.datasets._read_gdsc import read_gdsc
 from dtp_scvi.datasets._read_gtex import read_gtex
 from dtp_scvi.datasets._read_hpa import read_hpa
 from dtp_scvi.datasets._read_hpa_tables import (
@@ -23,6 +24,7 @@ from dtp_scvi.datasets._read_transigen import read_transigen
 from dtp_scvi.datasets._simulate_cells import simulate_cells
 from dtp_scvi.datasets._simulate_cohort import simulate_cohort
 from dtp_scvi.datasets._simulate_dependencies import simulate_dependencies
+from dtp_scvi.datasets._simulate_drug_transfer import simulate_drug_transfer
 from dtp_scvi.datasets._simulate_ici import simulate_ici
 from dtp_scvi.datasets._simulate_perturbation import simulate_perturbation
 
@@ -35,6 +37,7 @@ __all__ = [
     "read_depmap_effect",
     "read_depmap_models",
     "read_depmap_summary",
+    "read_gdsc",
     "read_gene_list",
     "read_gtex",
     "read_hpa",
@@ -50,6 +53,7 @@ __all__ = [
     "simulate_cells",
     "simulate_cohort",
     "simulate_dependencies",
+    "simulate_drug_transfer",
     "simulate_ici",
     "simulate_perturbation",
 ]

@@ -1,6 +1,9 @@
 """One figure a function: takes ``ax``, returns ``Axes``, draws what ``tl`` wrote."""
 
 from dtp_scvi.pl._attribution import attribution, attribution_beeswarm
+from dtp_scvi.pl._attribution_agreement import attribution_agreement
+from dtp_scvi.pl._attribution_dependence import attribution_dependence
+from dtp_scvi.pl._attribution_groups import attribution_groups
 from dtp_scvi.pl._audit import audit
 from dtp_scvi.pl._benchmark import benchmark
 from dtp_scvi.pl._calibration import calibration
@@ -9,6 +12,7 @@ from dtp_scvi.pl._decision_curve import decision_curve
 from dtp_scvi.pl._dose_time import dose_time
 from dtp_scvi.pl._drug_patients import drug_scatter, drug_waterfall
 from dtp_scvi.pl._drug_response import drug_response
+from dtp_scvi.pl._drug_transfer import drug_transfer
 from dtp_scvi.pl._enrichment import enrichment
 from dtp_scvi.pl._essentiality import essentiality
 from dtp_scvi.pl._fidelity import fidelity
@@ -34,7 +38,10 @@ from dtp_scvi.pl._transfer import transfer
 
 __all__ = [
     "attribution",
+    "attribution_agreement",
     "attribution_beeswarm",
+    "attribution_dependence",
+    "attribution_groups",
     "audit",
     "benchmark",
     "calibration",
@@ -43,6 +50,7 @@ __all__ = [
     "dose_time",
     "drug_response",
     "drug_scatter",
+    "drug_transfer",
     "drug_waterfall",
     "enrichment",
     "essentiality",

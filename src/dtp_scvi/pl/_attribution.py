@@ -88,7 +88,7 @@ def attribution(
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlim(left=0)
     params = entry(result, "params", TOOL)
-    dress(ax, _label("Mean |contribution|", params), "")
+    dress(ax, axis_label("Mean |contribution|", params), "")
     ax.tick_params(axis="y", length=0)
     _legend(ax, colors, spread, residual=residual)
     _note_shares(ax, result)
@@ -151,7 +151,7 @@ def _note_shares(ax: Axes, result: Mapping[str, Any]) -> None:
         )
 
 
-def _label(what: str, params: Mapping[str, Any]) -> str:
+def axis_label(what: str, params: Mapping[str, Any]) -> str:
     """Name the axis with units where these are short enough."""
     units = str(params.get("units", ""))
     units = "log-odds" if units.startswith("log-odds") else units.split(",")[0]
@@ -229,7 +229,7 @@ def attribution_beeswarm(
     ax.set_yticks(range(len(genes)), labels=genes)
     ax.set_ylim(len(genes) - 0.4, -0.6)
     params = entry(result, "params", TOOL)
-    dress(ax, _label("Contribution", params), "")
+    dress(ax, axis_label("Contribution", params), "")
     ax.tick_params(axis="y", length=0)
     bar = ax.figure.colorbar(points, ax=ax, pad=0.02, aspect=40, ticks=[0, 1])
     bar.ax.set_yticklabels(["low", "high"], fontsize=SMALL - 1)

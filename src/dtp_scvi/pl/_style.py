@@ -68,6 +68,13 @@ DISPLAY: Final = MappingProxyType(
         "ece": "Calibration error (ECE)",
         "youden": "Youden's J",
         "called_positive": "Share called",
+        "macro_f1": "Macro-F1",
+        "logistic_regression_none": "Logistic regression",
+        "logistic_regression_adain": "Logistic regression, AdaIN",
+        "logistic_regression_coral": "Logistic regression, CORAL",
+        "ridge_none": "Ridge",
+        "ridge_adain": "Ridge, AdaIN",
+        "ridge_coral": "Ridge, CORAL",
     }
 )
 

@@ -33,6 +33,8 @@ from dtp_scvi.stats._label_shift import PrevalenceEstimate, bbse, prior_correcti
 from dtp_scvi.stats._label_shift_test import LabelShiftTest, label_shift_test
 from dtp_scvi.stats._levels import cramers_v, level_auroc, pure_share
 from dtp_scvi.stats._link import logit, sigmoid
+from dtp_scvi.stats._lowess import lowess
+from dtp_scvi.stats._macro_f1 import macro_f1, macro_f1_interval
 from dtp_scvi.stats._matched_draws import matched_draws, matching_bins
 from dtp_scvi.stats._matched_set import MatchedSetTest, matched_set_test
 from dtp_scvi.stats._metrics import (
@@ -156,6 +158,9 @@ __all__ = [
     "level_auroc",
     "log_loss",
     "logit",
+    "lowess",
+    "macro_f1",
+    "macro_f1_interval",
     "matched_draws",
     "matched_set_test",
     "matching_bins",

@@ -2,6 +2,8 @@
 
 from dtp_scvi.tl._attribute import attribute
 from dtp_scvi.tl._attribution_stability import attribution_stability
+from dtp_scvi.tl._compare_attributions import compare_attributions
+from dtp_scvi.tl._compare_transfer import compare_transfer
 from dtp_scvi.tl._cross_validate import cross_validate
 from dtp_scvi.tl._drug_response import drug_response
 from dtp_scvi.tl._embed import embed
@@ -25,7 +27,9 @@ from dtp_scvi.tl._transfer_check import transfer_check
 __all__ = [
     "attribute",
     "attribution_stability",
+    "compare_attributions",
     "compare_signatures",
+    "compare_transfer",
     "cross_validate",
     "drug_response",
     "embed",
