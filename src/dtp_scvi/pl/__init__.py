@@ -1,5 +1,6 @@
 """One figure a function: takes ``ax``, returns ``Axes``, draws what ``tl`` wrote."""
 
+from dtp_scvi.pl._atom_attention import atom_attention
 from dtp_scvi.pl._attribution import attribution, attribution_beeswarm
 from dtp_scvi.pl._audit import audit
 from dtp_scvi.pl._benchmark import benchmark
@@ -12,6 +13,7 @@ from dtp_scvi.pl._drug_response import drug_response
 from dtp_scvi.pl._enrichment import enrichment
 from dtp_scvi.pl._essentiality import essentiality
 from dtp_scvi.pl._fidelity import fidelity
+from dtp_scvi.pl._gene_attention import gene_attention
 from dtp_scvi.pl._gene_embedding import gene_embedding
 from dtp_scvi.pl._history import history
 from dtp_scvi.pl._leak_demonstration import leak_demonstration
@@ -33,6 +35,7 @@ from dtp_scvi.pl._threshold_transfer import threshold_transfer
 from dtp_scvi.pl._transfer import transfer
 
 __all__ = [
+    "atom_attention",
     "attribution",
     "attribution_beeswarm",
     "audit",
@@ -47,6 +50,7 @@ __all__ = [
     "enrichment",
     "essentiality",
     "fidelity",
+    "gene_attention",
     "gene_embedding",
     "history",
     "leak_demonstration",
