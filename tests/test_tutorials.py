@@ -30,6 +30,7 @@ SMALL = {
         "n_cells, n_genes, n_donors, max_epochs = 900, 300, 6, 2\n"
         "n_rows, n_patients, n_resamples, n_shuffles = 60, 40, 50, 2\n"
     ),
+    "perturbation": "n_drugs, n_genes, n_epochs, n_boot = 20, 30, 1, 10\n",
     "trust": (
         "n_cells, n_genes, n_donors = 900, 300, 12\nn_panel, max_epochs, n_folds = 100, 2, 2\n"
     ),

@@ -133,6 +133,9 @@ LOG_LAYER: Final = "dtp_log1p"
 # Written by tl.evaluate_perturbation.
 EVALUATION_KEY: Final = "dtp_evaluation"
 
+# Written by tl.attention.
+ATTENTION_KEY: Final = "dtp_attention"
+
 # Names of the comparators of perturbation models.
 COPY_CONTROL: Final = "copy_control"
 CELL_CONTROL_MEAN: Final = "cell_control_mean"

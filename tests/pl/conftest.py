@@ -474,3 +474,36 @@ def evaluated() -> dict:
         "table": pd.DataFrame(rows, columns=[*columns, "n_groups", "n_constant"]),
         "params": {"split_key": "split"},
     }
+
+
+@pytest.fixture
+def looked_at() -> dict:
+    """What ``tl.attention`` stores of two drugs and of genes in two groups."""
+    atoms = pd.DataFrame(
+        [[0.1, 2.0, 0.4, 0.0], [1.0, 0.5, np.nan, np.nan]],
+        index=["drug a", "drug b"],
+        columns=[f"atom {i}" for i in range(4)],
+    )
+    structures = pd.DataFrame(
+        {"smiles": ["CCOC", "CCCCO"], "n_atoms": [4, 5]}, index=["drug a", "drug b"]
+    )
+    rng = np.random.default_rng(0)
+    units = rng.dirichlet(np.full(30, 4.0), 10)
+    shares = {"q10": 0.1, "q25": 0.25, "median": 0.5, "q75": 0.75, "q90": 0.9}
+    genes = pd.DataFrame({name: np.quantile(units, q, axis=0) for name, q in shares.items()})
+    genes.index = [f"g{i}" for i in range(30)]
+    genes["mean"] = units.mean(axis=0)
+    genes["mean_first"], genes["mean_second"] = units[:5].mean(axis=0), units[5:].mean(axis=0)
+    genes["p"] = np.geomspace(1e-4, 1, 30)
+    genes["q"] = np.minimum(1, 30 * genes["p"] / np.arange(1, 31))
+    params = {
+        "simulated": True,
+        "n_units": 10,
+        "unit": "patient",
+        "groups": ["response", "none"],
+        "n_in_groups": [5, 5],
+    }
+    return {
+        "atoms": {"table": atoms, "structures": structures, "params": {"simulated": True}},
+        "genes": {"table": genes, "params": params},
+    }

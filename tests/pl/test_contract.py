@@ -25,6 +25,7 @@ CROSS_VALIDATED = [
 ]
 DRUGS = ["drug_response", "drug_scatter", "drug_waterfall", "null_controls"]
 OTHERS = [
+    "atom_attention",
     "attribution",
     "attribution_agreement",
     "attribution_beeswarm",
@@ -37,6 +38,7 @@ OTHERS = [
     "scores",
     "signatures",
     "fidelity",
+    "gene_attention",
     "gene_embedding",
     "history",
     "leak_demonstration",
@@ -86,12 +88,14 @@ def figure(request, result, audited, scored, agreement, losses, attention):
         ),
         "attribution_agreement": (request.getfixturevalue("agreeing"),),
         "drug_transfer": (request.getfixturevalue("carried_over"),),
+        "atom_attention": (request.getfixturevalue("looked_at"), "drug a"),
         "audit": (audited,),
         "enrichment": (request.getfixturevalue("enriched"),),
         "scores": (scored, "state"),
         "essentiality": (request.getfixturevalue("screened"),),
         "signatures": (request.getfixturevalue("compared"),),
         "fidelity": (agreement,),
+        "gene_attention": (request.getfixturevalue("looked_at"),),
         "gene_embedding": (request.getfixturevalue("mapped"),),
         "history": (losses,),
         "leak_demonstration": (request.getfixturevalue("protocols"),),

@@ -82,12 +82,12 @@ def test_copy_and_mean_baselines_are_their_definitions(noisy):
 
 def test_control_mean_is_that_of_the_cell_line(noisy):
     test = part_of(noisy, "test")
-    found = fit("cell_control_mean", noisy).predict(test)
+    found = fit("cell_control_mean", noisy).predict(test, return_delta=False)
     # One plate: the mean of plate means is the control itself.
     np.testing.assert_allclose(found, test.obsm["dtp_control"], rtol=1e-6)
     pp.pair_controls(noisy, drug_key="drug", control_label="DMSO", cell_key="cell", how="well")
     test = part_of(noisy, "test")
-    predicted = fit("cell_control_mean", noisy).predict(test).to_numpy()
+    predicted = fit("cell_control_mean", noisy).predict(test, return_delta=False).to_numpy()
     inputs = noisy[(noisy.obs["dtp_control_role"] == "input") & (noisy.obs["cell"] == "A")]
     at = (test.obs["cell"] == "A").to_numpy()
     np.testing.assert_allclose(predicted[at][0], inputs.X.mean(axis=0), rtol=1e-5)
@@ -173,8 +173,8 @@ def test_bilinear_recovers_planted_effects_of_structure():
 def test_drug_free_network_learns_the_cell_line_alone():
     wells = make_wells(noise=0.05)
     model, test = fit("drug_free_mlp", wells), part_of(wells, "test")
-    predicted = model.predict(test, return_delta=True)
-    expected = fit("cell_mean_delta", wells).predict(test, return_delta=True)
+    predicted = model.predict(test)
+    expected = fit("cell_mean_delta", wells).predict(test)
     gap = np.abs(predicted.to_numpy() - expected.to_numpy()).mean()
     assert gap < 0.4 * np.abs(expected.to_numpy()).mean()
     assert model.details["n_epochs"] >= 1
@@ -185,12 +185,14 @@ def test_drug_free_network_learns_the_cell_line_alone():
 @pytest.mark.parametrize("name", PERTURBATION_BASELINES)
 def test_every_baseline_predicts_by_row_and_reads_no_treated_value(name, noisy):
     model, test = fit(name, noisy), part_of(noisy, "test")
-    change = model.predict(test, return_delta=True)
+    change = model.predict(test)
     assert change.shape == test.shape
     assert change.index.equals(test.obs_names)
     assert change.columns.equals(test.var_names)
     np.testing.assert_allclose(
-        model.predict(test), test.obsm["dtp_control"] + change.to_numpy(), rtol=1e-5
+        model.predict(test, return_delta=False),
+        test.obsm["dtp_control"] + change.to_numpy(),
+        rtol=1e-5,
     )
     order = np.random.default_rng(0).permutation(len(test))
     other = test[order].copy()
@@ -244,7 +246,9 @@ def test_an_unseen_cell_line_gets_the_mean_of_all(noisy):
     pd.testing.assert_frame_equal(found, fit("mean_delta", wells).predict(test, return_delta=True))
     # Its controls are known, though it was not trained on.
     np.testing.assert_allclose(
-        fit("cell_control_mean", wells).predict(test), test.obsm["dtp_control"], rtol=1e-6
+        fit("cell_control_mean", wells).predict(test, return_delta=False),
+        test.obsm["dtp_control"],
+        rtol=1e-6,
     )
 
 

@@ -57,7 +57,7 @@ class PerturbationBaseline:
     >>> wells = ad.AnnData(np.random.default_rng(0).normal(8, 1, (12, 3)).astype("f4"), obs)
     >>> dtp.pp.pair_controls(wells, drug_key="drug", control_label="DMSO")
     >>> baseline = dtp.model.PerturbationBaseline("drug_mean_delta").fit(wells)
-    >>> baseline.predict(wells[-2:], return_delta=True).shape
+    >>> baseline.predict(wells[-2:]).shape
     (2, 3)
     """
 
@@ -127,16 +127,16 @@ class PerturbationBaseline:
         self._keys = keys
         return self
 
-    def predict(self, adata: AnnData, *, return_delta: bool = False) -> pd.DataFrame:
+    def predict(self, adata: AnnData, *, return_delta: bool = True) -> pd.DataFrame:
         """
-        Predict the profile of each row, or its change.
+        Predict the change of each row, or its profile.
 
         Parameters
         ----------
         adata
             Rows with paired controls; their matrix is not read.
         return_delta
-            Return the change against the input control.
+            The change against the input control; otherwise control plus change.
 
         Returns
         -------

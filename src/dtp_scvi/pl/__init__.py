@@ -1,5 +1,6 @@
 """One figure a function: takes ``ax``, returns ``Axes``, draws what ``tl`` wrote."""
 
+from dtp_scvi.pl._atom_attention import atom_attention
 from dtp_scvi.pl._attribution import attribution, attribution_beeswarm
 from dtp_scvi.pl._attribution_agreement import attribution_agreement
 from dtp_scvi.pl._attribution_dependence import attribution_dependence
@@ -16,6 +17,7 @@ from dtp_scvi.pl._drug_transfer import drug_transfer
 from dtp_scvi.pl._enrichment import enrichment
 from dtp_scvi.pl._essentiality import essentiality
 from dtp_scvi.pl._fidelity import fidelity
+from dtp_scvi.pl._gene_attention import gene_attention
 from dtp_scvi.pl._gene_embedding import gene_embedding
 from dtp_scvi.pl._history import history
 from dtp_scvi.pl._leak_demonstration import leak_demonstration
@@ -37,6 +39,7 @@ from dtp_scvi.pl._threshold_transfer import threshold_transfer
 from dtp_scvi.pl._transfer import transfer
 
 __all__ = [
+    "atom_attention",
     "attribution",
     "attribution_agreement",
     "attribution_beeswarm",
@@ -55,6 +58,7 @@ __all__ = [
     "enrichment",
     "essentiality",
     "fidelity",
+    "gene_attention",
     "gene_embedding",
     "history",
     "leak_demonstration",

@@ -107,9 +107,8 @@ def perturbation_heatmap(
             extent=(left, left + n, len(names), 0),
         )
         if len(tables) > 1:
-            ax.text(
-                left + n / 2, -0.25, title, ha="center", va="bottom", fontsize=SMALL, color=DARK
-            )
+            # At the left, as a note on simulated data stands at the right.
+            ax.text(left, -0.25, title, ha="left", va="bottom", fontsize=SMALL, color=DARK)
     width = len(tables) * n + (len(tables) - 1) * _GAP
     ax.set_xlim(0, width)
     ax.set_ylim(len(names), 0)

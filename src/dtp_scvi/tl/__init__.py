@@ -1,5 +1,6 @@
 """One verb a file; results are written under ``key_added``."""
 
+from dtp_scvi.tl._attention import attention
 from dtp_scvi.tl._attribute import attribute
 from dtp_scvi.tl._attribution_stability import attribution_stability
 from dtp_scvi.tl._compare_attributions import compare_attributions
@@ -25,6 +26,7 @@ from dtp_scvi.tl._target_recovery import target_recovery
 from dtp_scvi.tl._transfer_check import transfer_check
 
 __all__ = [
+    "attention",
     "attribute",
     "attribution_stability",
     "compare_attributions",
