@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -41,12 +42,12 @@ KEYS = {
     "plate_key": "plate",
     "control_label": "DMSO",
 }
-# Epochs by what fits into 20 minutes on two cores, longest first; patience never ends one.
+# Epochs by what fits into 20 minutes on two cores; patience never ends one.
 BUDGET: dict[str, tuple[str, dict[str, Any], int]] = {
-    "PertDiT cross": ("PertDiT", {}, 4),
-    "PertDiT ada": ("PertDiT", {"backbone": "ada"}, 4),
     "XPert": ("XPert", {}, 5),
     "PertDiT direct": ("PertDiT", {"objective": "direct"}, 9),
+    "PertDiT cross": ("PertDiT", {}, 4),
+    "PertDiT ada": ("PertDiT", {"backbone": "ada"}, 4),
 }
 # Ten denoising passes a watched row cost as much as three training rows.
 N_WATCHED = 32
@@ -101,7 +102,7 @@ def evaluated(models: dict[str, Any], wells: Any, **options: Any) -> pd.DataFram
 def run_model(name: str, path: Path, n_boot: int, *, quick: bool) -> dict[str, Any]:
     """Fit one network in this process and evaluate it."""
     warnings.simplefilter("ignore")
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     wells = read_wells(path, quick=quick)
     cls, options, epochs = BUDGET[name]
     model = getattr(dtp.model, cls)(wells, **options)
@@ -109,14 +110,20 @@ def run_model(name: str, path: Path, n_boot: int, *, quick: bool) -> dict[str, A
     model.train(epochs, patience=epochs, n_watched=N_WATCHED, accelerator="cpu")
     fitted = time.perf_counter()
     diffuses = cls == "PertDiT" and options.get("objective") != "direct"
-    table = evaluated({name: Sampled(model) if diffuses else model}, wells, baselines=None, n_boot=n_boot)
+    table = evaluated(
+        {name: Sampled(model) if diffuses else model}, wells, baselines=None, n_boot=n_boot
+    )
     done = time.perf_counter()
     return {
         "name": name,
         "table": table[table["kind"] != "ceiling"],
         "epochs": epochs,
         "watched": model.evaluation_,
-        "seconds": {"fit": fitted - start, "evaluate": done - fitted},
+        "seconds": {
+            "fit": fitted - start,
+            "evaluate": done - fitted,
+            "processor": time.process_time() - used,
+        },
     }
 
 
@@ -198,6 +205,33 @@ def report(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def print_run(one: dict[str, Any]) -> None:
+    """Say what a network was given and how long it took."""
+    seconds, watched = one["seconds"], one.get("watched")
+    if watched is None:
+        print(f"{one['name']}: {seconds['fit and evaluate']:.0f} s")
+        return
+    print(
+        f"{one['name']}: {one['epochs']} epochs, best {watched['epoch']} (-1: as it began), error in "
+        f"{watched['n_rows']} validation rows {watched['delta_mse']:.3f} (mean change "
+        f"{watched['mean_delta_mse']:.3f}); fit {seconds['fit']:.0f} s, predict and evaluate "
+        f"{seconds['evaluate']:.0f} s; processor {seconds['processor']:.0f} s"
+    )
+
+
+def write(path: Path, found: list[dict[str, Any]], wall: float, load: tuple[float, ...]) -> None:
+    """Write all numbers so far."""
+    table = pd.concat([one["table"] for one in found], ignore_index=True)
+    left = ("table", "sizes")
+    out = {
+        "table": table.to_dict("records"),
+        "runs": [{k: v for k, v in one.items() if k not in left} for one in found],
+        "seconds": wall,
+        "load": load,
+    }
+    path.write_text(json.dumps(out, indent=1, default=float) + "\n")
+
+
 def main() -> None:
     """Fit, evaluate and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -217,41 +251,32 @@ def main() -> None:
     start, load = time.perf_counter(), os.getloadavg()
     n_boot = 20 if given.quick else 500
     same = {"path": given.l1000, "n_boot": n_boot, "quick": given.quick}
-    found = joblib.Parallel(n_jobs=given.jobs)(
-        [joblib.delayed(run_model)(name, **same) for name in names]
-        + [joblib.delayed(run_baselines)(**same)]
-    )
+    jobs = [joblib.delayed(run_baselines)(**same)]
+    jobs += [joblib.delayed(run_model)(name, **same) for name in names]
+    found = []
+    for one in joblib.Parallel(n_jobs=given.jobs, return_as="generator_unordered")(jobs):
+        found.append(one)
+        wall = time.perf_counter() - start
+        print(f"{one['name']} after {wall:.0f} s", file=sys.stderr, flush=True)
+        if given.json is not None:
+            # What is there is worth keeping when a later one is stopped.
+            write(given.json, found, wall, load)
+    wall = time.perf_counter() - start
     table = pd.concat([one["table"] for one in found], ignore_index=True)
     first = ranked(table)[0]
-    wall = time.perf_counter() - start
-    shared = artefact(given.l1000)
     print(f"First: {first}, {cell(table, first, MAIN, interval=True)}\n")
     print(report(table))
     print("* constant predictions, counted as 0\n")
-    print(found[-1]["sizes"].to_string())
+    print(next(one["sizes"] for one in found if "sizes" in one).to_string())
+    shared = artefact(given.l1000)
     print(
         f"pairing of the file, single wells: mean of the controls {shared['own']:.2f} against its own "
         f"control, {shared['other wells']:.2f} against the other wells"
     )
     print(f"sampling of cross and ada: {SAMPLING}; batches of 32, learning rate 1e-3, one cycle")
-    for one in found[:-1]:
-        seconds, watched = one["seconds"], one["watched"]
-        print(
-            f"{one['name']}: {one['epochs']} epochs, best {watched['epoch']}, error in "
-            f"{watched['n_rows']} validation rows {watched['delta_mse']:.3f} (mean change "
-            f"{watched['mean_delta_mse']:.3f}); fit {seconds['fit']:.0f} s, predict and evaluate "
-            f"{seconds['evaluate']:.0f} s"
-        )
+    for one in found:
+        print_run(one)
     print(f"{wall:.0f} s with {given.jobs} processes; load before {load[0]:.1f}")
-    if given.json is not None:
-        out = {
-            "table": table.to_dict("records"),
-            "runs": [{k: v for k, v in one.items() if k not in ("table", "sizes")} for one in found],
-            "artefact": shared,
-            "seconds": wall,
-            "load": load,
-        }
-        given.json.write_text(json.dumps(out, indent=1, default=float) + "\n")
 
 
 if __name__ == "__main__":
