@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from dtp_scvi._constants import DRUG_KEY, DRUGS_KEY, SMILES_KEY
+from dtp_scvi._constants import CONTROLS_KEY, DRUG_KEY, DRUGS_KEY, SMILES_KEY
 from dtp_scvi._validate import check_key, check_one_of, problem, shorten
 from dtp_scvi.data import DrugTable, get_drug_table
 from dtp_scvi.module import DrugSizes
@@ -129,6 +129,8 @@ def new_drugs(
     """
     Return a table of drugs that the model has not met, encoded as those it has.
 
+    The label of controls is no drug: rows under it have no structure, whatever their SMILES.
+
     Parameters
     ----------
     adata
@@ -175,20 +177,39 @@ def new_drugs(
         {DRUG_KEY: drug[chosen], SMILES_KEY: adata.obs[smiles_key].astype(object)[chosen]}
     ).drop_duplicates()
     obs.index = pd.Index([str(i) for i in range(len(obs))])
-    # A column, as data without genes are refused.
-    alone = AnnData(np.zeros((len(obs), 1), np.float32), obs)
-    options = {name: encoding[name] for name in _ENCODING}
-    # A fingerprint needs no atoms, so a model without them sets no limit.
-    most = sizes.n_tokens if features.atoms else None
-    encode_drugs(
-        alone, smiles_key=SMILES_KEY, drug_key=DRUG_KEY, control="", max_atoms=most, **options
-    )
-    table = get_drug_table(alone)
+    table = _encoded(obs, _control_label(adata), features, encoding, sizes)
     if features.graph is None:
         return table
     n = len(table.names)
     unknown = {features.graph: np.zeros((n, sizes.graph_features), np.float32)}
     return replace(table, embeddings=unknown, known={features.graph: np.zeros(n, bool)})
+
+
+def _control_label(adata: AnnData) -> str | None:
+    label = adata.uns.get(CONTROLS_KEY, {}).get("params", {}).get("control_label")
+    return None if label is None else str(label)
+
+
+def _encoded(
+    obs: pd.DataFrame,
+    label: str | None,
+    features: DrugFeatures,
+    encoding: Mapping[str, Any],
+    sizes: DrugSizes,
+) -> DrugTable:
+    """Encode drugs by their SMILES; only the label of controls may go without."""
+    empty = (obs[DRUG_KEY] == label).to_numpy()
+    obs.loc[empty, SMILES_KEY] = ""
+    # A column, as data without genes are refused.
+    alone = AnnData(np.zeros((len(obs), 1), np.float32), obs)
+    options: dict[str, Any] = {name: encoding[name] for name in _ENCODING}
+    # A fingerprint needs no atoms, so a model without them sets no limit.
+    options["max_atoms"] = sizes.n_tokens if features.atoms else None
+    options |= {"smiles_key": SMILES_KEY, "drug_key": DRUG_KEY, "control": ""}
+    if empty.any() and not empty.all():
+        encode_drugs(alone[~empty].copy(), **options)
+    encode_drugs(alone, invalid="missing" if empty.any() else "error", **options)
+    return get_drug_table(alone)
 
 
 def fitted_width(parts: dict[str, Tensor], sizes: DrugSizes) -> dict[str, Tensor]:
