@@ -170,7 +170,6 @@ class AMU(ExpressionClassifier):
             "value_bias": value_bias,
         }
         self.module = self._new_module()
-        self.history_rows_: list[dict[str, float]] = []
         self.protocol_: dict[str, Any] = {}
         self.init_params_ = init_params(self, locals())
 
@@ -196,12 +195,6 @@ class AMU(ExpressionClassifier):
 
     def _fit_module_to(self, state: dict[str, torch.Tensor]) -> None:
         self.module = self._new_module(n_space=state["space_weight"].shape[1])
-
-    @property
-    def history_table_(self) -> pd.DataFrame:
-        """Losses of every epoch."""
-        columns = ["epoch", "member", "train_loss", "validation_loss"]
-        return pd.DataFrame(self.history_rows_, columns=columns)
 
     @docs.dedent
     def train(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
@@ -101,6 +102,7 @@ class ExpressionClassifier(ClassifierQueries):
         self.space_reference_: SpaceReference | None = None
         self.seed_: int | None = None
         self.train_rows_: np.ndarray | None = None
+        self.history_rows_: list[dict[str, float]] = []
 
     @classmethod
     @docs.dedent
@@ -190,6 +192,12 @@ class ExpressionClassifier(ClassifierQueries):
             When it was not set up for this class.
         """
         return read_registration(adata, setup_args(manager_of(cls, adata).registry))
+
+    @property
+    def history_table_(self) -> pd.DataFrame:
+        """Losses of every epoch of every member."""
+        columns = ["epoch", "member", "train_loss", "validation_loss"]
+        return pd.DataFrame(self.history_rows_, columns=columns)
 
     @property
     def importance_(self) -> np.ndarray:

@@ -160,7 +160,6 @@ class DrugSensitivity(SensitivityTraining, SensitivityQueries, ExpressionClassif
         self._vae: Autoencoder | None = None
         self.obsm_key_: str | None = None
         self.module = self._new_module()
-        self.history_rows_: list[dict[str, float]] = []
         self.protocol_: dict[str, Any] = {}
         self.adaptation_: dict[str, Any] = {}
         self.init_params_ = init_params(self, locals())
@@ -197,13 +196,6 @@ class DrugSensitivity(SensitivityTraining, SensitivityQueries, ExpressionClassif
         )
         model._vae, model.obsm_key_ = vae, vae.obsm_key_
         return model
-
-    @property
-    def history_table_(self) -> pd.DataFrame:
-        """Losses of every epoch."""
-        return pd.DataFrame(
-            self.history_rows_, columns=["epoch", "member", "train_loss", "validation_loss"]
-        )
 
     @docs.dedent
     def fit_bulk(

@@ -130,7 +130,6 @@ class DTPStudent(ExpressionClassifier):
         self.panel_rows_: list[dict[str, Any]] = []
         self.stability_: dict[str, Any] = {}
         self.fidelity_: dict[str, Any] = {}
-        self.history_rows_: list[dict[str, float]] = []
         self.teacher_id_ = ""
         self.init_params_ = init_params(self, locals())
 
@@ -148,12 +147,6 @@ class DTPStudent(ExpressionClassifier):
     def panel_(self) -> pd.DataFrame:
         """Panel genes, most important first."""
         return pd.DataFrame(self.panel_rows_, columns=["gene", "importance", "frequency"])
-
-    @property
-    def history_table_(self) -> pd.DataFrame:
-        """Losses of every epoch."""
-        columns = ["epoch", "member", "train_loss", "validation_loss"]
-        return pd.DataFrame(self.history_rows_, columns=columns)
 
     @docs.dedent
     def train(

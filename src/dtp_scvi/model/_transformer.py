@@ -160,7 +160,6 @@ class DTPTransformer(ExpressionClassifier):
             "n_members": n_members,
         }
         self.module = self._new_module(len(self.genes_))
-        self.history_rows_: list[dict[str, float]] = []
         self.protocol_: dict[str, Any] = {}
         self.init_params_ = init_params(self, locals())
 
@@ -173,12 +172,6 @@ class DTPTransformer(ExpressionClassifier):
 
     def _fit_module_to(self, state: dict[str, torch.Tensor]) -> None:
         self.module = self._new_module(len(state["order"]))
-
-    @property
-    def history_table_(self) -> pd.DataFrame:
-        """Losses of every epoch of every member."""
-        columns = ["epoch", "member", "train_loss", "validation_loss"]
-        return pd.DataFrame(self.history_rows_, columns=columns)
 
     @docs.dedent
     def train(
