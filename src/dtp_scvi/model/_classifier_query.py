@@ -11,7 +11,7 @@ from scipy.special import expit
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import progress
 from dtp_scvi._scvi import setup_args
-from dtp_scvi._validate import check_one_of, check_positive_int
+from dtp_scvi._validate import check_one_of, check_positive_int, matrix_name
 from dtp_scvi.data import Scale, align_genes, gene_names, get_matrix, resolve_scale
 from dtp_scvi.model._attribute import Attribution, Explanation, attribute_classifier
 from dtp_scvi.model._checks import check_not_empty, check_same_kind
@@ -105,7 +105,7 @@ class ClassifierQueries(PortableModel):
             arguments = setup_args(self.registry_)
             layer, scale = arguments["layer"], arguments["scale"]
         matrix = get_matrix(adata, layer)
-        name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+        name = matrix_name(layer)
         alignment = self.align(
             adata, gene_key=gene_key, min_coverage=min_coverage, missing=missing
         )

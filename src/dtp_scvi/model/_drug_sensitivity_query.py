@@ -10,7 +10,7 @@ import pandas as pd
 
 from dtp_scvi._docs import docs
 from dtp_scvi._labels import text_column
-from dtp_scvi._validate import check_positive_int, problem
+from dtp_scvi._validate import check_positive_int, matrix_name, problem
 from dtp_scvi.data import Scale, get_matrix, resolve_scale
 from dtp_scvi.model._checks import check_not_empty, check_same_kind
 from dtp_scvi.model._drug_sensitivity_adapt import (
@@ -160,7 +160,7 @@ class SensitivityQueries(_Classifier):
             alignment = align_embedding(key, names, self.genes_, named=named)
             return Query(matrix, Scale.AS_IS, alignment, missing, f"adata.obsm[{key!r}]")
         matrix = get_matrix(adata, layer)
-        name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+        name = matrix_name(layer)
         alignment = self.align(
             adata, gene_key=gene_key, min_coverage=min_coverage, missing=missing
         )
