@@ -98,7 +98,7 @@ def read_aligned(
 ) -> AlignedRows:
     """Read rows cut to an encoder's genes, by name."""
     alignment = align_genes(adata.var_names.astype(str), genes)
-    alignment.check(floor)
+    alignment.check(floor, of="autoencoder")
     matrix = get_matrix(adata, layer)
     blocks = list(iter_blocks(matrix, alignment, scale=scale, indices=which))
     rows = sp.vstack([block.matrix for block in blocks], format="csr")
