@@ -26,6 +26,7 @@ from dtp_scvi.model._training_data import (
     rule_arguments,
 )
 from dtp_scvi.module import NETWORKS, AMUModule, GeneAttention, Network
+from dtp_scvi.nn import seeded
 from dtp_scvi.stats import CALIBRATORS
 from dtp_scvi.train import PanelPlan, Rows, SparseBatches, run_plan
 
@@ -187,8 +188,7 @@ class AMU(ExpressionClassifier):
         return cls(adata, network=network, **cls.PAPER)
 
     def _new_module(self, seed: int = 0, n_space: int = 0) -> AMUModule:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             n_genes, n_classes = len(self.genes_), len(self.classes_)
             extra = self._architecture if self.network == "attention" else {}
             return AMUModule(n_genes, n_classes, network=self.network, n_space=n_space, **extra)

@@ -15,9 +15,10 @@ from dtp_scvi.model._vae_fit import FitOptions, fit_vae
 from dtp_scvi.module import (
     DrugSensitivityModule,
     ResVAEModule,
-    dense_rows,
+    dense_inputs,
     sparse_batch,
 )
+from dtp_scvi.nn import seeded
 from dtp_scvi.stats import Moments
 from dtp_scvi.train import DenseRows
 
@@ -144,7 +145,7 @@ def dense_blocks(
     """Yield rows of a query as they are normalised, (n_rows, n_inputs)."""
     for block in query.blocks(indices=rows):
         batch = sparse_batch(block.matrix, block.total, query.kind)
-        yield dense_rows(batch, n_inputs).numpy()
+        yield dense_inputs(batch, n_inputs).numpy()
 
 
 def pretrained_source(
@@ -156,8 +157,7 @@ def pretrained_source(
     """Pretrain an autoencoder on the training rows; a tenth of them watches."""
 
     def make(seed: int) -> ResVAEModule:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             return ResVAEModule(len(genes), **sizes)
 
     order = np.random.default_rng(options["seed"]).permutation(len(rows.total))

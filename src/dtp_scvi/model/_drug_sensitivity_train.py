@@ -36,6 +36,7 @@ from dtp_scvi.model._training_data import (
     rule_arguments,
 )
 from dtp_scvi.module import Adaptation, DrugSensitivityModule
+from dtp_scvi.nn import seeded
 from dtp_scvi.stats import CALIBRATORS
 from dtp_scvi.train import augment_classes
 
@@ -76,8 +77,7 @@ class SensitivityTraining(_Classifier):
     def _new_module(
         self, seed: int = 0, n_members: int = 1, n_space: int = 0
     ) -> DrugSensitivityModule:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             return DrugSensitivityModule(
                 len(self.genes_), n_members=n_members, n_space=n_space, **self.architecture_
             )

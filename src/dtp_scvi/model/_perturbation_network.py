@@ -18,6 +18,7 @@ from dtp_scvi.model._perturbation_card import perturbation_card
 from dtp_scvi.model._perturbation_data import read_treated, registered_names, treated_rows
 from dtp_scvi.model._perturbation_drugs import DrugFeatures, encoding_of, sizes_of
 from dtp_scvi.model._saved import SavedModel
+from dtp_scvi.nn import seeded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,8 +92,7 @@ class PerturbationNetwork(SavedModel):
         shape = NetworkShape(
             len(self.genes_), len(self.cells_), sizes_of(parts), self._gene_vectors(adata).shape[1]
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             module = self._new_module(shape)
         module.drugs.fill(**parts)
         self._place_gene_vectors(module, adata)

@@ -20,6 +20,7 @@ from dtp_scvi.model._evidence import space_reference
 from dtp_scvi.model._imitation import imitation_rows
 from dtp_scvi.model._training_data import TrainingData, read_training_data
 from dtp_scvi.module import StudentModule, one_against_rest
+from dtp_scvi.nn import seeded
 from dtp_scvi.stats import fidelity, logit
 from dtp_scvi.train import (
     DistillPlan,
@@ -134,8 +135,7 @@ class DTPStudent(ExpressionClassifier):
         self.init_params_ = init_params(self, locals())
 
     def _new_module(self, seed: int = 0, n_space: int = 0) -> StudentModule:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             return StudentModule(
                 self.n_genes, len(self.classes_), n_space=n_space, **self._architecture
             )

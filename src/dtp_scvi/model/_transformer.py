@@ -30,6 +30,7 @@ from dtp_scvi.model._training_data import (
     rule_arguments,
 )
 from dtp_scvi.module import TransformerModule, one_against_rest, sorted_columns
+from dtp_scvi.nn import seeded
 from dtp_scvi.stats import CALIBRATORS
 from dtp_scvi.train import (
     Axes,
@@ -164,8 +165,7 @@ class DTPTransformer(ExpressionClassifier):
         self.init_params_ = init_params(self, locals())
 
     def _new_module(self, n_columns: int, seed: int = 0) -> TransformerModule:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             return TransformerModule(
                 len(self.genes_), n_columns, len(self.classes_), **self._architecture
             )

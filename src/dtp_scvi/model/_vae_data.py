@@ -104,7 +104,7 @@ def panel_of(names: np.ndarray, genes: Sequence[str] | None) -> np.ndarray:
     return wanted
 
 
-def read_dense_rows(
+def read_inputs(
     adata: AnnData, arguments: Mapping[str, Any], genes: np.ndarray, which: np.ndarray
 ) -> DenseRows:
     """Read the rows at ``which``, normalised over all genes and cut to the model's inputs."""
