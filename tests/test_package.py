@@ -100,6 +100,13 @@ def test_lazy_names_are_listed_and_real():
         dtp_scvi.no_such_name  # noqa: B018
 
 
+@pytest.mark.parametrize("name", ["module", "nn", "train"])
+def test_an_inner_folder_exports_what_it_has(name):
+    module = importlib.import_module(f"dtp_scvi.{name}")
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert [public for public in module.__all__ if not hasattr(module, public)] == []
+
+
 @pytest.mark.parametrize("name", ["data", "datasets", "hub", "model", "pl", "pp", "stats", "tl"])
 def test_all_names_what_a_folder_exports(name):
     module = importlib.import_module(f"dtp_scvi.{name}")

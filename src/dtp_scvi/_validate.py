@@ -90,3 +90,8 @@ def check_file(path: Path, what: str = "a file") -> None:
 def _visible(folder: Path) -> list[str]:
     names = sorted(item.name for item in folder.iterdir())
     return [name for name in names if not name.startswith(".")]
+
+
+def matrix_name(layer: str | None) -> str:
+    """Name the matrix that ``layer`` stands for, for a message."""
+    return "adata.X" if layer is None else f"adata.layers[{layer!r}]"

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from dtp_scvi.module import PRESETS, ResVAEModule, dense_rows, gaussian_kl, sparse_batch
+from dtp_scvi.module import PRESETS, ResVAEModule, dense_inputs, gaussian_kl, sparse_batch
 from dtp_scvi.nn import Swish
 
 COUNTS = {"sf": 25_707_290, "gf": 15_910_568, "dist": 99_098_860}
@@ -104,8 +104,8 @@ def test_dense_rows(kind):
     total = x.sum(axis=1) * 3.0
     batch = sparse_batch(sp.csr_matrix(x), total, kind)
     expected = x if kind == "as_is" else np.log1p(1e4 * x / np.maximum(total, 1)[:, None])
-    np.testing.assert_allclose(dense_rows(batch, 9), expected, rtol=1e-6)
+    np.testing.assert_allclose(dense_inputs(batch, 9), expected, rtol=1e-6)
     batch["values"].requires_grad_()
-    found = dense_rows(batch, 9)
+    found = dense_inputs(batch, 9)
     np.testing.assert_allclose(found.detach(), expected, rtol=1e-6)
     assert found.requires_grad

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dtp_scvi import stats, tl
+from dtp_scvi.tl._cv_arguments import given_arguments
 
 
 def run(fake, adata, **kwargs):
@@ -185,3 +186,28 @@ def test_signatures_of_few_genes_are_recorded_or_left_out(fake, cells):
     assert table["model"].unique().tolist() == ["Fake", "ctl"]
     assert result["params"]["ctl"] == {"n_found": 3, "missing": "CD8B, GZMA"}
     assert "missing: IDO1, CXCL10" in result["params"]["left_out"]["ifng"]
+
+
+class Quiet:
+    """A model as an argument, whose repr would print."""
+
+    id_ = "0123456789ab"
+
+    def __bool__(self):
+        return False
+
+    def __repr__(self):
+        pytest.fail("repr was asked for")
+
+
+def test_objects_are_recorded_by_class_and_id(fake, cells):
+    fake.trained = []
+    _, result = run(fake, cells, train_kwargs={"fail": Quiet()}, model_kwargs={"C": 0.5})
+    assert result["params"]["model_arguments"] == "[('C', 0.5)] [('fail', 'Quiet 0123456789ab')]"
+
+
+def test_arguments_are_worded_at_any_depth():
+    given = {"a": [Quiet(), (1, None)], "b": {"c": object()}}
+    assert given_arguments(given, None) == (
+        "[('a', ['Quiet 0123456789ab', (1, None)]), ('b', {'c': 'object'})] []"
+    )

@@ -139,7 +139,7 @@ class GeneAlignment:
             "unmatched_query": list(self.unmatched[:_SHOWN]),
         }
 
-    def check(self, floor: float) -> None:
+    def check(self, floor: float, *, of: str = "model") -> None:
         """
         Raise ``ValueError`` when the coverage is under ``floor``.
 
@@ -147,6 +147,8 @@ class GeneAlignment:
         ----------
         floor
             Least share of the model's genes that must be found, 0 to 1.
+        of
+            Whose genes they are, for the message.
         """
         if self.coverage >= floor and self.observed.any():
             return
@@ -154,11 +156,11 @@ class GeneAlignment:
         hint = style_hint(self.query, self.targets)
         damaged = f" Damaged by a spreadsheet: {shorten(self.damaged)}." if self.damaged else ""
         msg = (
-            f"{n_found:,} of {self.n_targets:,} model genes found (coverage {self.coverage:.0%}, "
+            f"{n_found:,} of {self.n_targets:,} {of} genes found (coverage {self.coverage:.0%}, "
             f"{self.n_query:,} query genes); floor is {floor:.0%}. "
             f"First missing: {shorten(self.missing)}. "
             f"Your names look like {describe_style(self.query)}: {shorten(self.query)}. "
-            f"The model's look like {describe_style(self.targets)}: {shorten(self.targets)}."
+            f"The {of}'s look like {describe_style(self.targets)}: {shorten(self.targets)}."
             f"{damaged} {hint}"
         )
         raise ValueError(msg)

@@ -26,6 +26,7 @@ from dtp_scvi.model._training_data import (
     rule_arguments,
 )
 from dtp_scvi.module import NETWORKS, AMUModule, GeneAttention, Network
+from dtp_scvi.nn import seeded
 from dtp_scvi.stats import CALIBRATORS
 from dtp_scvi.train import PanelPlan, Rows, SparseBatches, run_plan
 
@@ -170,7 +171,6 @@ class AMU(ExpressionClassifier):
             "value_bias": value_bias,
         }
         self.module = self._new_module()
-        self.history_rows_: list[dict[str, float]] = []
         self.protocol_: dict[str, Any] = {}
         self.init_params_ = init_params(self, locals())
 
@@ -188,20 +188,13 @@ class AMU(ExpressionClassifier):
         return cls(adata, network=network, **cls.PAPER)
 
     def _new_module(self, seed: int = 0, n_space: int = 0) -> AMUModule:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             n_genes, n_classes = len(self.genes_), len(self.classes_)
             extra = self._architecture if self.network == "attention" else {}
             return AMUModule(n_genes, n_classes, network=self.network, n_space=n_space, **extra)
 
     def _fit_module_to(self, state: dict[str, torch.Tensor]) -> None:
         self.module = self._new_module(n_space=state["space_weight"].shape[1])
-
-    @property
-    def history_table_(self) -> pd.DataFrame:
-        """Losses of every epoch."""
-        columns = ["epoch", "member", "train_loss", "validation_loss"]
-        return pd.DataFrame(self.history_rows_, columns=columns)
 
     @docs.dedent
     def train(

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from dtp_scvi.model._attribute_net import DenseNet
-    from dtp_scvi.model._classifier import ExpressionClassifier
+    from dtp_scvi.model._classifier_query import ClassifierQueries
     from dtp_scvi.model._query import Query
     from dtp_scvi.model._response_base import ResponseBase
     from dtp_scvi.model._response_input import Align
@@ -105,7 +105,7 @@ class Attribution:
 
 
 def attribute_classifier(
-    model: ExpressionClassifier, adata: AnnData, query: Query, how: Explanation
+    model: ClassifierQueries, adata: AnnData, query: Query, how: Explanation
 ) -> Attribution:
     """Explain the log-odds of the positive class."""
     module, chosen = model.module, how.choose(adata)

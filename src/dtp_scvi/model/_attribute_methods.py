@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dtp_scvi._optional import require
 from dtp_scvi._validate import near_matches, problem
+from dtp_scvi.nn import seeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,8 +246,7 @@ def _seeded(seed: int) -> Iterator[None]:
     before = np.random.get_state()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             yield
     finally:
         np.random.set_state(before)  # noqa: NPY002

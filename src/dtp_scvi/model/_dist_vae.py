@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from scvi.data import AnnDataManager
 
 from dtp_scvi._docs import docs
@@ -23,6 +22,7 @@ from dtp_scvi.model._res_vae import architecture, x_field
 from dtp_scvi.model._vae_data import check_vae_data, embedding
 from dtp_scvi.model._vae_train import TrainableVAE
 from dtp_scvi.module import Activation, DistVAEModule, SpectralNorm
+from dtp_scvi.nn import seeded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,8 +135,7 @@ class DistVAE(TrainableVAE):
         self.init_params_ = init_params(self, locals())
 
     def _new_module(self, seed: int = 0) -> DistVAEModule:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             return DistVAEModule(len(self.genes_), **self._sizes)
 
     @classmethod

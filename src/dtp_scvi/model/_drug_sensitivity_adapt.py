@@ -10,7 +10,8 @@ import torch
 
 from dtp_scvi._labels import text_column
 from dtp_scvi._validate import check_one_of, near_matches, problem, shorten
-from dtp_scvi.model._drug_sensitivity_fit import dense_blocks, latent_of
+from dtp_scvi.model._drug_sensitivity_fit import latent_of
+from dtp_scvi.model._drug_sensitivity_source import dense_blocks
 from dtp_scvi.model._query import Predicted, stream_logits
 from dtp_scvi.module import Adaptation
 from dtp_scvi.stats import Moments, coral_map, moment_map

@@ -17,7 +17,7 @@ from dtp_scvi._constants import (
     SIMULATION_KEY,
 )
 from dtp_scvi._labels import text_column
-from dtp_scvi._validate import check_key, problem, shorten
+from dtp_scvi._validate import check_key, matrix_name, problem, shorten
 from dtp_scvi.data import (
     check_log_values,
     check_object,
@@ -87,7 +87,7 @@ def check_perturbation_data(adata: AnnData, arguments: Mapping[str, Any]) -> dic
 
 def _check_scale(adata: AnnData, arguments: Mapping[str, Any]) -> str | None:
     layer = arguments["layer"]
-    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    where = matrix_name(layer)
     check_log_values(get_matrix(adata, layer), name=where)
     return layer
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dtp_scvi._labels import label_classes, positive_class, text_column
 from dtp_scvi._logging import warn
-from dtp_scvi._validate import problem, shorten
+from dtp_scvi._validate import matrix_name, problem, shorten
 from dtp_scvi.data import SIGNED, Scale, check_matrix, check_object, get_matrix, resolve_scale
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def check_training_data(
     donors = None if donor_key is None else text_column(adata.obs, donor_key, "donor_key")
     batches = None if batch_key is None else text_column(adata.obs, batch_key, "batch_key")
     matrix = get_matrix(adata, layer)
-    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    where = matrix_name(layer)
     found = resolve_scale(matrix, scale, name=where, values=values)
     check_matrix(matrix, name=where, negative=found in SIGNED)
     _refuse_confounded(labels, batches, batch_key, allowed=allow_confounded)

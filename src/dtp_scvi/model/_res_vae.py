@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
-import torch
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
@@ -18,6 +17,7 @@ from dtp_scvi.model._vae_fit import FitOptions
 from dtp_scvi.model._vae_search import RANGES, Ranges, quiet_optuna, suggest
 from dtp_scvi.model._vae_train import TrainableVAE
 from dtp_scvi.module import PRESETS, Activation, Preset, ResVAEModule, SpectralNorm
+from dtp_scvi.nn import seeded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -167,8 +167,7 @@ class ResVAE(TrainableVAE):
         self.init_params_ = init_params(self, locals())
 
     def _new_module(self, seed: int = 0) -> ResVAEModule:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             return ResVAEModule(len(self.genes_), **self._sizes)
 
     @classmethod

@@ -10,7 +10,7 @@ import numpy as np
 
 from dtp_scvi._constants import RESPONSE_RESEARCH_USE
 from dtp_scvi._docs import docs
-from dtp_scvi._validate import check_one_of, near_matches, problem, shorten
+from dtp_scvi._validate import check_one_of, matrix_name, near_matches, problem, shorten
 from dtp_scvi.data import align_genes, gene_names, get_matrix, resolve_scale
 from dtp_scvi.model._attribute import Attribution, Explanation, attribute_response
 from dtp_scvi.model._bundle import read_meta, read_weights, weights_hash, write_bundle
@@ -161,7 +161,7 @@ class ResponseBase(ABC):
         alignment = align_genes(gene_names(adata, gene_key), self.genes_)
         alignment.check(1.0 if missing == "error" else min_coverage)
         matrix = get_matrix(adata, layer)
-        name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+        name = matrix_name(layer)
         return Query(
             matrix, resolve_scale(matrix, scale, name=name), alignment, missing, name=name
         )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dtp_scvi._constants import FEWEST_ROWS, SIMULATION_KEY
 from dtp_scvi._labels import text_column
-from dtp_scvi._validate import check_key, near_matches, problem, shorten
+from dtp_scvi._validate import check_key, matrix_name, near_matches, problem, shorten
 from dtp_scvi.data import gene_names, get_matrix, iter_blocks, linearise_block, resolve_scale
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def read_training(
             "each gene once", f"{len(repeated):,} that repeat ({shorten(repeated)})", "Sum them."
         )
         raise ValueError(msg)
-    name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    name = matrix_name(layer)
     matrix = get_matrix(adata, layer)
     found = resolve_scale(matrix, scale, name=name)
     blocks = list(iter_blocks(matrix, scale=found, indices=rows, check=name))

@@ -22,6 +22,7 @@ from dtp_scvi.model._response_linear import (
 )
 from dtp_scvi.model._response_reference import InputReference, checked_arrays
 from dtp_scvi.module import ResponseModule, sorted_columns, sparse_batch
+from dtp_scvi.nn import seeded
 from dtp_scvi.train import (
     ResidualPlan,
     Rows,
@@ -84,8 +85,7 @@ def new_module(
     architecture: Mapping[str, Any], n_genes: int, n_columns: int, n_targets: int, seed: int
 ) -> ResponseModule:
     """Build a network; the global random state of torch stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return ResponseModule(n_genes, n_columns, n_targets, **architecture)
 
 

@@ -20,6 +20,7 @@ from dtp_scvi.model._evidence import space_reference
 from dtp_scvi.model._imitation import imitation_rows
 from dtp_scvi.model._training_data import TrainingData, read_training_data
 from dtp_scvi.module import StudentModule, one_against_rest
+from dtp_scvi.nn import seeded
 from dtp_scvi.stats import fidelity, logit
 from dtp_scvi.train import (
     DistillPlan,
@@ -130,13 +131,11 @@ class DTPStudent(ExpressionClassifier):
         self.panel_rows_: list[dict[str, Any]] = []
         self.stability_: dict[str, Any] = {}
         self.fidelity_: dict[str, Any] = {}
-        self.history_rows_: list[dict[str, float]] = []
         self.teacher_id_ = ""
         self.init_params_ = init_params(self, locals())
 
     def _new_module(self, seed: int = 0, n_space: int = 0) -> StudentModule:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             return StudentModule(
                 self.n_genes, len(self.classes_), n_space=n_space, **self._architecture
             )
@@ -148,12 +147,6 @@ class DTPStudent(ExpressionClassifier):
     def panel_(self) -> pd.DataFrame:
         """Panel genes, most important first."""
         return pd.DataFrame(self.panel_rows_, columns=["gene", "importance", "frequency"])
-
-    @property
-    def history_table_(self) -> pd.DataFrame:
-        """Losses of every epoch."""
-        columns = ["epoch", "member", "train_loss", "validation_loss"]
-        return pd.DataFrame(self.history_rows_, columns=columns)
 
     @docs.dedent
     def train(

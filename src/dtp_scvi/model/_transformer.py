@@ -30,6 +30,7 @@ from dtp_scvi.model._training_data import (
     rule_arguments,
 )
 from dtp_scvi.module import TransformerModule, one_against_rest, sorted_columns
+from dtp_scvi.nn import seeded
 from dtp_scvi.stats import CALIBRATORS
 from dtp_scvi.train import (
     Axes,
@@ -160,25 +161,17 @@ class DTPTransformer(ExpressionClassifier):
             "n_members": n_members,
         }
         self.module = self._new_module(len(self.genes_))
-        self.history_rows_: list[dict[str, float]] = []
         self.protocol_: dict[str, Any] = {}
         self.init_params_ = init_params(self, locals())
 
     def _new_module(self, n_columns: int, seed: int = 0) -> TransformerModule:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             return TransformerModule(
                 len(self.genes_), n_columns, len(self.classes_), **self._architecture
             )
 
     def _fit_module_to(self, state: dict[str, torch.Tensor]) -> None:
         self.module = self._new_module(len(state["order"]))
-
-    @property
-    def history_table_(self) -> pd.DataFrame:
-        """Losses of every epoch of every member."""
-        columns = ["epoch", "member", "train_loss", "validation_loss"]
-        return pd.DataFrame(self.history_rows_, columns=columns)
 
     @docs.dedent
     def train(

@@ -11,7 +11,7 @@ import pandas as pd
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import progress
 from dtp_scvi._scvi import setup_args
-from dtp_scvi._validate import check_one_of, problem
+from dtp_scvi._validate import check_one_of, matrix_name, problem
 from dtp_scvi.data import Scale, get_matrix, resolve_scale
 from dtp_scvi.model._checks import check_not_empty, check_same_kind
 from dtp_scvi.model._query import MISSING, Missing, Query
@@ -137,7 +137,7 @@ class LatentModel(SavedModel):
             arguments = setup_args(self.registry_)
             layer, scale = arguments["layer"], arguments["scale"]
         matrix = get_matrix(adata, layer)
-        name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+        name = matrix_name(layer)
         floor = 1.0 if missing == "error" else min_coverage
         alignment = align_expression(adata, self.genes_, gene_key, floor)
         found = Scale(scale) if known else resolve_scale(matrix, scale, name=name, values=True)

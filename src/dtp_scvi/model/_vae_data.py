@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from dtp_scvi._constants import SIMULATION_KEY
 from dtp_scvi._labels import text_column
 from dtp_scvi._scvi import embedding_names
-from dtp_scvi._validate import check_key, check_one_of, problem, shorten
+from dtp_scvi._validate import check_key, check_one_of, matrix_name, problem, shorten
 from dtp_scvi.data import (
     SIGNED,
     GeneAlignment,
@@ -77,7 +77,7 @@ def check_vae_data(
     check_in_memory(adata)
     check_gene_names(adata)
     matrix = get_matrix(adata, layer)
-    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    where = matrix_name(layer)
     found = resolve_scale(matrix, scale, name=where, values=True)
     check_matrix(matrix, name=where, negative=found in SIGNED)
     return VAESetup(found, np.asarray(adata.var_names, dtype=str))
@@ -104,7 +104,7 @@ def panel_of(names: np.ndarray, genes: Sequence[str] | None) -> np.ndarray:
     return wanted
 
 
-def read_dense_rows(
+def read_inputs(
     adata: AnnData, arguments: Mapping[str, Any], genes: np.ndarray, which: np.ndarray
 ) -> DenseRows:
     """Read the rows at ``which``, normalised over all genes and cut to the model's inputs."""

@@ -10,7 +10,7 @@ from dtp_scvi._threads import torch_share
 from dtp_scvi._validate import check_positive_int
 from dtp_scvi.data import N_READERS
 from dtp_scvi.model._query import InputOptions, Query, to_device
-from dtp_scvi.module import dense_rows, sparse_batch
+from dtp_scvi.module import dense_inputs, sparse_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def stream_vae(
                 part = slice(start, min(start + step, n_rows))
                 rows = block.matrix if step >= n_rows else block.matrix[part]
                 batch = to_device(sparse_batch(rows, block.total[part], query.kind), device)
-                x = module.fill(dense_rows(batch, module.n_inputs), mask)
+                x = module.fill(dense_inputs(batch, module.n_inputs), mask)
                 found = tuple(value.cpu().numpy() for value in what(module, x, mask))
                 first = block.rows.start + start
                 out.append((slice(first, first + x.shape[0]), found))

@@ -14,7 +14,7 @@ from dtp_scvi._scvi import setup_args
 from dtp_scvi._validate import check_positive_int, problem
 from dtp_scvi.model._plain import plain
 from dtp_scvi.model._vae_base import LatentModel
-from dtp_scvi.model._vae_data import describe_rows, read_dense_rows
+from dtp_scvi.model._vae_data import describe_rows, read_inputs
 from dtp_scvi.model._vae_fit import FitOptions, Keep, fit_vae, held_out_terms
 from dtp_scvi.train import deal_rows, hold_out
 
@@ -48,7 +48,7 @@ class TrainableVAE(LatentModel):
             raise ValueError(msg)
         key = arguments["donor_key"]
         donors = None if key is None else text_column(adata.obs, key, "donor_key")[which]
-        data = read_dense_rows(adata, arguments, self.genes_, which)
+        data = read_inputs(adata, arguments, self.genes_, which)
         return VAERows(which, replace(data, target=self._target(which)), donors)
 
     def _target(self, which: np.ndarray) -> np.ndarray | None:

@@ -2,7 +2,7 @@
 
 from dtp_scvi.module._amu import NETWORKS, AMUModule, GeneAttention, Network, PanelCNN
 from dtp_scvi.module._batch import SparseBatch, TrainingBatch, sorted_columns, sparse_batch
-from dtp_scvi.module._dense import dense_rows
+from dtp_scvi.module._dense import dense_inputs
 from dtp_scvi.module._dist_vae import DistVAEModule
 from dtp_scvi.module._drug_sensitivity import (
     N_CLASSES,
@@ -99,7 +99,7 @@ __all__ = [
     "XPertModule",
     "XPertWeights",
     "class_scores",
-    "dense_rows",
+    "dense_inputs",
     "gaussian_kl",
     "load_geneformer",
     "load_scfoundation",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dtp_scvi.module._batch import SparseBatch
 
 
-def dense_rows(tensors: SparseBatch, n_columns: int) -> Tensor:
+def dense_inputs(tensors: SparseBatch, n_columns: int) -> Tensor:
     """Return log1p(1e4 · x / total) of a batch, or its values as they are, dense.
 
     Parameters

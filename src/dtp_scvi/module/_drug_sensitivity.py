@@ -9,7 +9,7 @@ from scvi.module.base import BaseModuleClass, LossOutput
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dtp_scvi.module._dense import dense_rows
+from dtp_scvi.module._dense import dense_inputs
 from dtp_scvi.module._res_vae import ResVAEModule
 from dtp_scvi.nn import Swish, linear_layer
 
@@ -191,7 +191,7 @@ class DrugSensitivityModule(BaseModuleClass):
         sample
             Sample of the adaptation; ``None`` for rows like those of the training.
         """
-        x = dense_rows(tensors, self.n_inputs)
+        x = dense_inputs(tensors, self.n_inputs)
         seen = self.known if observed is None else self.known * observed
         if sample is None or self.adaptation is None:
             x = x * self.recast_gain + self.recast_shift

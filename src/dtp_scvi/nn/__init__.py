@@ -10,6 +10,7 @@ from dtp_scvi.nn._normalize import linear_values, log_normalize
 from dtp_scvi.nn._residual_block import ResidualBlock, Swish, linear_layer
 from dtp_scvi.nn._scfoundation import N_DEPTH_TOKENS, Pool, ScFoundationEncoder
 from dtp_scvi.nn._schedule import Draw, NoiseSchedule, RowNoise, guided, sample_ddim, sample_ddpm
+from dtp_scvi.nn._seeded import seeded
 from dtp_scvi.nn._tokens import ProgramTokens, SparseBagSum, bag_offsets
 from dtp_scvi.nn._values import AmountToken, ContinuousValues, StepEmbedding, ValueBins
 
@@ -45,4 +46,5 @@ __all__ = [
     "sample_ddim",
     "sample_ddpm",
     "sample_heun",
+    "seeded",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dtp_scvi._labels import label_classes, positive_class, text_column
-from dtp_scvi._validate import check_positive_int, problem, shorten
+from dtp_scvi._validate import check_positive_int, matrix_name, problem, shorten
 from dtp_scvi.data import (
     LINEARISE,
     Scale,
@@ -102,7 +102,7 @@ def read_input(
     donors = None if donor_key is None else text_column(adata.obs, donor_key, "donor_key")
     batches = {key: text_column(adata.obs, key, "batch_keys") for key in names}
     matrix = get_matrix(adata, layer)
-    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    where = matrix_name(layer)
     check_matrix(matrix, name=where, negative=True)
     scale = detect_scale(matrix, seed=seed).scale
     kind = "other"

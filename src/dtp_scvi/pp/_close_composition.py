@@ -13,7 +13,7 @@ from dtp_scvi._constants import COMPOSITION_KEY, FEWEST_ROWS
 from dtp_scvi._docs import docs
 from dtp_scvi._labels import label_classes, label_text
 from dtp_scvi._logging import warn
-from dtp_scvi._validate import check_key, check_one_of, check_range, problem, shorten
+from dtp_scvi._validate import check_key, check_one_of, check_range, matrix_name, problem, shorten
 from dtp_scvi.data import LINEARISE, check_matrix, detect_scale, scale_kind
 from dtp_scvi.pp._audit_row_statistics import GAP_NOTE
 from dtp_scvi.pp._rewrite import finish, read_dense_or_sparse, writable
@@ -104,7 +104,7 @@ def close_composition(
     check_range(tolerance, "tolerance", 0.0, 0.1)
     _check_pseudocount(pseudocount, method)
     out = writable(adata, copy=copy)
-    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    where = matrix_name(layer)
     values = read_dense_or_sparse(out, layer)
     check_matrix(values, name=where)
     found = closure(_totals(values, out.obs_names, where), tolerance)

@@ -11,7 +11,7 @@ from dtp_scvi._constants import COMBAT_KEY, FEWEST_FOR_MOMENTS
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
 from dtp_scvi._optional import require
-from dtp_scvi._validate import check_one_of, problem, shorten
+from dtp_scvi._validate import check_one_of, matrix_name, problem, shorten
 from dtp_scvi.data import check_matrix, check_object
 from dtp_scvi.pp._combat_checks import check_logarithms, check_sizes, constant_within
 from dtp_scvi.pp._combat_design import Design, DesignReader, stack
@@ -227,7 +227,7 @@ class Combat:
 
     @property
     def _where(self) -> str:
-        return "adata.X" if self.layer is None else f"adata.layers[{self.layer!r}]"
+        return matrix_name(self.layer)
 
     def _corrected(self, values: np.ndarray, design: Design) -> np.ndarray:
         out = values.copy()

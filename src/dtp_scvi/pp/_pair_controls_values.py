@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from dtp_scvi._constants import LOG_LAYER, TARGET_SUM
-from dtp_scvi._validate import problem
+from dtp_scvi._validate import matrix_name, problem
 from dtp_scvi.data import (
     LINEARISE,
     Scale,
@@ -24,15 +24,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def where(layer: str | None) -> str:
-    """Name the matrix in a message."""
-    return "adata.X" if layer is None else f"adata.layers[{layer!r}]"
-
-
 def refuse_scale(adata: AnnData, layer: str | None) -> None:
     """Raise where values are clearly linear, logged twice, or not finite."""
     todo = "Pass log=True to take log1p(10,000 x / total), or name the layer with logarithms."
-    check_log_values(get_matrix(adata, layer), name=where(layer), todo=todo)
+    check_log_values(get_matrix(adata, layer), name=matrix_name(layer), todo=todo)
 
 
 def log_layer(adata: AnnData, layer: str | None) -> str:
@@ -41,11 +36,11 @@ def log_layer(adata: AnnData, layer: str | None) -> str:
         msg = problem("values in memory", "a backed file", "Run adata = adata.to_memory() first.")
         raise ValueError(msg)
     values = read_dense_or_sparse(adata, layer)
-    check_matrix(values, name=where(layer), negative=True)
+    check_matrix(values, name=matrix_name(layer), negative=True)
     report = detect_scale(values)
     if not (_is_linear(report.scale) and report.confident):
         msg = problem(
-            f"counts in {where(layer)}, as log=True takes their logarithm",
+            f"counts in {matrix_name(layer)}, as log=True takes their logarithm",
             report.sentence().rstrip("."),
             "Leave out log=True: differences of values logged twice mean nothing.",
         )

@@ -13,7 +13,7 @@ from dtp_scvi._constants import PSEUDOBULK_KEY, SIMULATION_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._labels import text_column
 from dtp_scvi._logging import warn
-from dtp_scvi._validate import check_positive_int, problem, shorten
+from dtp_scvi._validate import check_positive_int, matrix_name, problem, shorten
 from dtp_scvi.data import check_object, get_matrix, iter_blocks, linearise_block, resolve_scale
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def pseudobulk(
     low, high = _bounds(mixture_cells, n_mixtures)
     keys = pd.DataFrame({name: text_column(adata.obs, name, "groupby") for name in columns})
     matrix = get_matrix(adata, layer)
-    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    where = matrix_name(layer)
     found = resolve_scale(matrix, scale, name=where)
     groups = keys.groupby(columns, sort=True, observed=True).indices
     kept = {name: rows for name, rows in groups.items() if len(rows) >= min_cells}

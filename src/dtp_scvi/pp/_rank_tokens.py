@@ -10,7 +10,7 @@ from dtp_scvi import __version__
 from dtp_scvi._constants import LENGTH_SUFFIX, RANK_TOKENS_KEY, TOKENS_OBSM_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
-from dtp_scvi._validate import check_positive_int, shorten
+from dtp_scvi._validate import check_positive_int, matrix_name, shorten
 from dtp_scvi.data import align_genes, get_matrix, iter_blocks, linearise_block, resolve_scale
 from dtp_scvi.pp._rank_vocabulary import read_vocabulary, translate
 from dtp_scvi.pp._rewrite import writable
@@ -112,7 +112,7 @@ def rank_tokens(
     names = translate(out, gene_key, mapping)
     alignment = align_genes(names, words.genes)
     alignment.check(0.0)
-    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    where = matrix_name(layer)
     matrix = get_matrix(out, layer)
     found = resolve_scale(matrix, scale, name=where)
     tokens = np.full((out.n_obs, n_tokens), words.pad, np.int32)

@@ -12,7 +12,7 @@ from dtp_scvi._constants import SCALE_BY_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._labels import text_column
 from dtp_scvi._logging import warn
-from dtp_scvi._validate import check_key, check_one_of, problem, shorten
+from dtp_scvi._validate import check_key, check_one_of, matrix_name, problem, shorten
 from dtp_scvi.data import check_matrix
 from dtp_scvi.pp._rewrite import finish, read_dense, writable
 
@@ -95,7 +95,7 @@ def scale_by(
     everyone = isinstance(reference, str) and reference == "all"
     use = _reference_rows(out, reference)
     values = read_dense(out, layer)
-    check_matrix(values, name="adata.X" if layer is None else f"layers[{layer!r}]", negative=True)
+    check_matrix(values, name=matrix_name(layer), negative=True)
     rows: list[dict[str, Any]] = []
     for study in sorted(set(studies)):
         at = np.flatnonzero(studies == study)

@@ -13,7 +13,7 @@ from dtp_scvi import __version__
 from dtp_scvi._constants import FEW_GENES_KEY, FEWEST_GENES, GENE_LIST_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
-from dtp_scvi._validate import check_one_of, check_range, problem, shorten
+from dtp_scvi._validate import check_one_of, check_range, matrix_name, problem, shorten
 from dtp_scvi.data import (
     LINEARISE,
     GeneAlignment,
@@ -108,7 +108,7 @@ def to_gene_list(
     alignment = align_genes(gene_names(adata, gene_key), read_gene_names(genes))
     alignment.check(min_coverage)
     matrix = get_matrix(adata, layer)
-    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    where = matrix_name(layer)
     _check_duplicates(alignment, matrix, duplicates, where)
     values = _cut(matrix, alignment, "mean" if duplicates == "mean" else "sum", where)
     few = np.asarray((values > 0).sum(axis=1)).ravel() < min_genes

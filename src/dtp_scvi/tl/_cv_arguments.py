@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +18,7 @@ from dtp_scvi.stats import choose_threshold
 from dtp_scvi.train import log_rows, read_rows, usable_baselines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
     from anndata import AnnData
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 _NAMES = {"DTPTransformer": TEACHER, "DTPStudent": STUDENT}
 _OURS = ("indices", "seed")
+_PLAIN = (str, bytes, int, float, set, frozenset, Enum, PurePath, np.generic, np.ndarray)
 
 
 def check_class(model_cls: Any) -> None:
@@ -48,8 +52,26 @@ def given_arguments(
     model_kwargs: Mapping[str, Any] | None, train_kwargs: Mapping[str, Any] | None
 ) -> str:
     """Word what the caller asked of the model, to compare two calls."""
-    parts = [sorted(dict(given or {}).items()) for given in (model_kwargs, train_kwargs)]
+    parts = [
+        sorted((key, _worded(value)) for key, value in (given or {}).items())
+        for given in (model_kwargs, train_kwargs)
+    ]
     return f"{parts[0]} {parts[1]}"
+
+
+def _worded(value: Any) -> Any:
+    """Name what is no plain value by its class, and a model by its id too.
+
+    A repr may print, as that of a model of scvi-tools does, or hold an address in memory.
+    """
+    if isinstance(value, Mapping):
+        return {key: _worded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        parts = [_worded(item) for item in value]
+        return parts if isinstance(value, list) else tuple(parts)
+    if value is None or isinstance(value, _PLAIN):
+        return value
+    return " ".join([type(value).__name__, str(getattr(value, "id_", ""))]).rstrip()
 
 
 def run_audit(adata: AnnData, reg: Registration, seed: int | None) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 
 from dtp_scvi._constants import FEWEST_DONORS, PSEUDOBULK_KEY, TARGET_SUM
 from dtp_scvi._labels import label_text, text_column
-from dtp_scvi._validate import problem
+from dtp_scvi._validate import matrix_name, problem
 from dtp_scvi.data import Scale, get_matrix, iter_blocks, resolve_scale
 from dtp_scvi.pp import pseudobulk
 from dtp_scvi.tl._drug_covariates import mean_by, number_column
@@ -46,7 +46,7 @@ class LogExpression:
 
     def __init__(self, adata: AnnData, layer: str | None, scale: str) -> None:
         self._matrix = get_matrix(adata, layer)
-        self._name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+        self._name = matrix_name(layer)
         self.scale = Scale(resolve_scale(self._matrix, scale, name=self._name))
 
     @property

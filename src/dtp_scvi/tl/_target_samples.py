@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from dtp_scvi._constants import FEWEST_DONORS, PATIENT_KEY, SIMULATION_KEY, TARGET_SUM
 from dtp_scvi._labels import text_column
-from dtp_scvi._validate import check_key, problem, shorten
+from dtp_scvi._validate import check_key, matrix_name, problem, shorten
 from dtp_scvi.data import (
     Scale,
     check_object,
@@ -97,7 +97,7 @@ def read_samples(
     enough = size >= min_cells
     _check_donors(score[rows], codes, enough, min_cells, key)
     matrix = get_matrix(adata, layer)
-    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    where = matrix_name(layer)
     found = resolve_scale(matrix, scale, name=where)
     genes = name_genes(list(gene_names(adata, gene_key)))
     sums, seen, totals = _sum(matrix, rows, codes, found, where, len(donors))

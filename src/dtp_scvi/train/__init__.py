@@ -88,7 +88,6 @@ __all__ = [
     "check_resample",
     "choose_panel",
     "deal_rows",
-    "dense",
     "fit_adapter",
     "fit_baseline",
     "fit_linear",

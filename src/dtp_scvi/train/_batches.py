@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, IterableDataset
 
 from dtp_scvi.module import TrainingBatch, sparse_batch
+from dtp_scvi.train._shuffled import ShuffledBatches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     import scipy.sparse as sp
 
 
@@ -60,25 +57,14 @@ class Rows:
         )
 
 
-class EpochBatches(IterableDataset[Any]):
-    """The batches of one epoch, made anew for each."""
-
-    def __init__(self, n_batches: int, make: Callable[[], Iterator[Any]]) -> None:
-        self.n_batches, self.make = n_batches, make
-
-    def __len__(self) -> int:
-        return self.n_batches
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.make()
-
-
-class SparseBatches(LightningDataModule):
+class SparseBatches(ShuffledBatches):
     """Shuffled training rows and validation rows in order, both as sparse batches.
 
     ``AnnDataLoader`` makes each batch dense; at 13,000 genes that alone takes as long as a
-    training step here.
+    training step here. A share ``thin`` of the training rows is sequenced less deeply.
     """
+
+    data: Rows
 
     def __init__(
         self,
@@ -90,32 +76,10 @@ class SparseBatches(LightningDataModule):
         thin: float,
         seed: int,
     ) -> None:
-        super().__init__()
-        self.data, self.train_rows, self.validation_rows = data, train, validation
-        self.batch_size, self.thin = batch_size, thin
-        self.rng = np.random.default_rng(seed)
-        self.n_train, self.n_val = len(train), len(validation)
+        super().__init__(data, train, validation, batch_size=batch_size, seed=seed)
+        self.thin = thin
 
-    @property
-    def n_batches(self) -> int:
-        """Number of training batches an epoch."""
-        return -(-self.n_train // self.batch_size)
-
-    def _training(self) -> Iterator[TrainingBatch]:
-        for rows in np.array_split(self.rng.permutation(self.train_rows), self.n_batches):
-            if self.thin > 0:
-                yield self.data.thinned(rows, self.thin, self.rng)
-            else:
-                yield self.data.batch(rows)
-
-    def _validation(self) -> Iterator[TrainingBatch]:
-        for start in range(0, self.n_val, 1024):
-            yield self.data.batch(self.validation_rows[start : start + 1024])
-
-    def train_dataloader(self) -> DataLoader[TrainingBatch]:
-        """Return the training batches, in an order that the seed fixes."""
-        return DataLoader(EpochBatches(self.n_batches, self._training), batch_size=None)
-
-    def val_dataloader(self) -> DataLoader[TrainingBatch]:
-        """Return the validation batches."""
-        return DataLoader(EpochBatches(-(-self.n_val // 1024), self._validation), batch_size=None)
+    def _train_batch(self, rows: np.ndarray) -> TrainingBatch:
+        if self.thin > 0:
+            return self.data.thinned(rows, self.thin, self.rng)
+        return self.data.batch(rows)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader
 
 from dtp_scvi.module import DenseBatch
-from dtp_scvi.train._batches import EpochBatches
+from dtp_scvi.train._shuffled import ShuffledBatches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import scipy.sparse as sp
-
-_VALIDATION_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -48,46 +42,8 @@ class DenseRows:
         return mean.astype(np.float32), max(square - float(np.mean(mean**2)), 0.0)
 
 
-class DenseBatches(LightningDataModule):
-    """Shuffled training rows and validation rows in order, made dense batch by batch.
+class DenseBatches(ShuffledBatches):
+    """Shuffled training rows and validation rows in order, made dense batch by batch."""
 
-    Batches of an epoch differ by one row at most, so that none is left with a single row, of
-    which batch normalisation has no variance.
-    """
-
-    def __init__(
-        self,
-        data: DenseRows,
-        train: np.ndarray,
-        validation: np.ndarray,
-        *,
-        batch_size: int,
-        seed: int,
-    ) -> None:
-        super().__init__()
-        self.data, self.train_rows, self.validation_rows = data, train, validation
-        self.batch_size = batch_size
-        self.rng = np.random.default_rng(seed)
-        self.n_train, self.n_val = len(train), len(validation)
-
-    @property
-    def n_batches(self) -> int:
-        """Number of training batches an epoch."""
-        return max(1, min(-(-self.n_train // self.batch_size), self.n_train // 2))
-
-    def _training(self) -> Iterator[DenseBatch]:
-        for rows in np.array_split(self.rng.permutation(self.train_rows), self.n_batches):
-            yield self.data.batch(rows)
-
-    def _validation(self) -> Iterator[DenseBatch]:
-        for start in range(0, self.n_val, _VALIDATION_ROWS):
-            yield self.data.batch(self.validation_rows[start : start + _VALIDATION_ROWS])
-
-    def train_dataloader(self) -> DataLoader[DenseBatch]:
-        """Return the training batches, in an order that the seed fixes."""
-        return DataLoader(EpochBatches(self.n_batches, self._training), batch_size=None)
-
-    def val_dataloader(self) -> DataLoader[DenseBatch]:
-        """Return the validation batches."""
-        n_batches = -(-self.n_val // _VALIDATION_ROWS)
-        return DataLoader(EpochBatches(n_batches, self._validation), batch_size=None)
+    data: DenseRows
+    fewest: ClassVar[int] = 2

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
+from dtp_scvi.train._perturbation_means import level_means
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -122,12 +124,8 @@ def fit_bilinear(train: PerturbationRows, seed: int) -> tuple[Predict, dict[str,
     Ten components of either, ridge 0.1 on both sides, after the linear model of Ahlmann-Eltze et al.
     (2025, doi:10.1038/s41592-025-02772-6); components of fingerprints stand in for those of genes.
     """
-    levels = pd.MultiIndex.from_arrays([train.drug, train.log_dose])
-    codes, _ = pd.factorize(levels, sort=True)
+    codes, _, means = level_means(train)
     first = np.unique(codes, return_index=True)[1]
-    sums = np.zeros((len(first), train.control.shape[1]))
-    np.add.at(sums, codes, train.target())
-    means = sums / np.bincount(codes)[:, None]
     known = fingerprint(train)[first]
     n = min(N_COMPONENTS, *known.shape, *means.shape)
     drugs = PCA(n, svd_solver="randomized", random_state=seed).fit(known)

@@ -50,15 +50,23 @@ def fit_cell_mean_delta(train: PerturbationRows) -> Predict:
     return lambda rows: np.stack([of_cell.get(cell, everywhere) for cell in rows.cell])
 
 
+def level_means(
+    train: PerturbationRows,
+) -> tuple[NDArray[np.intp], pd.MultiIndex, NDArray[np.float64]]:
+    """Return the mean change of each drug at each dose: code of each row, levels, means."""
+    levels = pd.MultiIndex.from_arrays([train.drug, train.log_dose])
+    codes, names = pd.factorize(levels, sort=True)
+    sums = np.zeros((len(names), train.control.shape[1]))
+    np.add.at(sums, codes, train.target())
+    return codes, names, sums / np.bincount(codes)[:, None]
+
+
 class DrugMeans:
     """Mean change of each drug at each dose."""
 
     def __init__(self, train: PerturbationRows) -> None:
-        levels = pd.MultiIndex.from_arrays([train.drug, train.log_dose])
-        codes, names = pd.factorize(levels, sort=True)
-        sums = np.zeros((len(names), train.control.shape[1]))
-        np.add.at(sums, codes, train.target())
-        self.mean = (sums / np.bincount(codes)[:, None]).astype(np.float32)
+        _, names, mean = level_means(train)
+        self.mean = mean.astype(np.float32)
         self.everywhere = _mean(train.target())
         self.log_dose = np.asarray([dose for _, dose in names], np.float64)
         self.of_drug: dict[str, list[int]] = {}

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from dtp_scvi.nn import BANDWIDTHS, mmd2
-from dtp_scvi.train._batches import EpochBatches
 from dtp_scvi.train._plan import KeepBestPlan
+from dtp_scvi.train._shuffled import ShuffledBatches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
@@ -25,8 +23,22 @@ if TYPE_CHECKING:
 _CHECKED_ROWS = 1024
 
 
-class FeatureBatches(LightningDataModule):
-    """Shuffled training rows and validation rows in order, of dense features with their classes."""
+@dataclass(frozen=True)
+class _Features:
+    """Dense features with their classes."""
+
+    x: Tensor
+    labels: Tensor
+
+    def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
+        return {"x": self.x[rows], "labels": self.labels[rows]}
+
+
+class FeatureBatches(ShuffledBatches):
+    """Shuffled training rows and all validation rows at once, features with their classes."""
+
+    data: _Features
+    fewest: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -36,31 +48,11 @@ class FeatureBatches(LightningDataModule):
         batch_size: int,
         seed: int,
     ) -> None:
-        super().__init__()
-        self.train_rows, self.validation_rows = train, validation
-        self.batch_size, self.rng = batch_size, np.random.default_rng(seed)
-        self.n_train, self.n_val = len(train[1]), len(validation[1])
-
-    @property
-    def n_batches(self) -> int:
-        """Number of training batches an epoch; none has one row, which has no variance."""
-        return max(1, min(-(-self.n_train // self.batch_size), self.n_train // 2))
-
-    def _training(self) -> Iterator[dict[str, Tensor]]:
-        x, labels = self.train_rows
-        for rows in np.array_split(self.rng.permutation(self.n_train), self.n_batches):
-            yield {"x": x[rows], "labels": labels[rows]}
-
-    def _validation(self) -> Iterator[dict[str, Tensor]]:
-        yield {"x": self.validation_rows[0], "labels": self.validation_rows[1]}
-
-    def train_dataloader(self) -> Any:
-        """Return the training batches, in an order that the seed fixes."""
-        return DataLoader(EpochBatches(self.n_batches, self._training), batch_size=None)
-
-    def val_dataloader(self) -> Any:
-        """Return the validation rows."""
-        return DataLoader(EpochBatches(1, self._validation), batch_size=None)
+        x, labels = (torch.cat(parts) for parts in zip(train, validation, strict=True))
+        order, n_train = np.arange(len(labels)), len(train[1])
+        rows = order[:n_train], order[n_train:]
+        super().__init__(_Features(x, labels), *rows, batch_size=batch_size, seed=seed)
+        self.at_once = max(1, self.n_val)
 
 
 class SensitivityPlan(KeepBestPlan):

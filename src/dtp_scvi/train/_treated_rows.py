@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader
 
 from dtp_scvi.module import PerturbationBatch
-from dtp_scvi.train._batches import EpochBatches
+from dtp_scvi.train._shuffled import ShuffledBatches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-_WATCHED_AT_ONCE = 128
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,54 +92,8 @@ def noise_seeds(names: Iterable[object], seed: int) -> np.ndarray:
     return np.array([zlib.crc32(f"{seed}:{name}".encode()) for name in names], dtype=np.int64)
 
 
-class TreatedBatches(LightningDataModule):
-    """Shuffled training rows and watched rows in order.
+class TreatedBatches(ShuffledBatches):
+    """Shuffled training rows and watched rows in order."""
 
-    Parameters
-    ----------
-    data
-        All rows.
-    train, watched
-        Positions of the rows to fit and of those that pick the epoch.
-    batch_size
-        Training rows a step.
-    seed
-        Seed of the order.
-    """
-
-    def __init__(
-        self,
-        data: TreatedRows,
-        train: np.ndarray,
-        watched: np.ndarray,
-        *,
-        batch_size: int,
-        seed: int,
-    ) -> None:
-        super().__init__()
-        self.data, self.train_rows, self.watched_rows = data, train, watched
-        self.batch_size = batch_size
-        self.rng = np.random.default_rng(seed)
-        self.n_train, self.n_val = len(train), len(watched)
-
-    @property
-    def n_batches(self) -> int:
-        """Number of training batches an epoch."""
-        return -(-self.n_train // self.batch_size)
-
-    def _training(self) -> Iterator[PerturbationBatch]:
-        for rows in np.array_split(self.rng.permutation(self.train_rows), self.n_batches):
-            yield self.data.batch(rows)
-
-    def _watching(self) -> Iterator[PerturbationBatch]:
-        for start in range(0, self.n_val, _WATCHED_AT_ONCE):
-            yield self.data.batch(self.watched_rows[start : start + _WATCHED_AT_ONCE])
-
-    def train_dataloader(self) -> DataLoader[PerturbationBatch]:
-        """Return the training batches, in an order that the seed fixes."""
-        return DataLoader(EpochBatches(self.n_batches, self._training), batch_size=None)
-
-    def val_dataloader(self) -> DataLoader[PerturbationBatch]:
-        """Return the watched rows."""
-        n_batches = -(-self.n_val // _WATCHED_AT_ONCE)
-        return DataLoader(EpochBatches(n_batches, self._watching), batch_size=None)
+    data: TreatedRows
+    at_once = 128
