@@ -75,7 +75,7 @@ class SensitivityQueries(_Classifier):
             such as z-scores with ``scale="as_is"``. ``"coral"`` gives them the mean and covariance of
             the training rows (:func:`dtp_scvi.stats.coral_map`). ``"mmd"`` trains a linear adapter
             of the target's latent variables on the discrepancy to those of the training rows
-            (:func:`dtp_scvi.nn.mmd2`), with everything else frozen. ``None`` drops an adaptation. The
+            (``nn.mmd2``), with everything else frozen. ``None`` drops an adaptation. The
             last two need the training rows at hand.
         sample_key
             Column of ``adata.obs``: with ``"adain"``, each sample gets its own moments.
