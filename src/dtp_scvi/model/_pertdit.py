@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from dtp_scvi.module import PerturbationModule
 
 _WATCHED_STEPS = 10
+# The fewest that tell the noise of samples from the error of their mean.
+_WATCHED_SAMPLES = 2
 
 
 @docs.dedent
@@ -204,9 +206,12 @@ class PertDiT(PerturbationModel):
         return PertDiTModule(shape.n_genes, shape.drugs, **self._architecture)
 
     def _watching(self) -> dict[str, Any]:
+        if self._architecture["objective"] == "direct":
+            return {}
+        steps = _WATCHED_STEPS
         if self._architecture["objective"] == "ddpm":
-            return {"n_steps": min(_WATCHED_STEPS, self._architecture["n_steps"])}
-        return {"n_steps": _WATCHED_STEPS}
+            steps = min(steps, self._architecture["n_steps"])
+        return {"n_steps": steps, "n_samples": _WATCHED_SAMPLES}
 
     @docs.dedent
     def predict(  # type: ignore[override]
@@ -264,7 +269,7 @@ class PertDiT(PerturbationModel):
         KeyError, ValueError
             When a column or gene is missing, a drug has no structure, or an option does not fit.
         """
-        n_steps = self._watching()["n_steps"] if n_steps is None else n_steps
+        n_steps = self._watching().get("n_steps", _WATCHED_STEPS) if n_steps is None else n_steps
         self._check_sampling(n_samples, n_steps, sampler, return_std=return_std)
         sampling = {
             "n_samples": n_samples,

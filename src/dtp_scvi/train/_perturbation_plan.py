@@ -20,7 +20,8 @@ class PerturbationPlan(KeepBestPlan):
 
     A loss that is free of scale, or that counts noise levels no prediction passes through, does
     not tell how good predictions are, so epochs are picked by the mean squared error of the change
-    in watched rows. Each row has noise of its own that is the same in every epoch.
+    in watched rows; of sampled changes, by that of the mean of many samples, estimated without bias
+    from a few. Each row has noise of its own that is the same in every epoch.
 
     Parameters
     ----------
@@ -65,8 +66,13 @@ class PerturbationPlan(KeepBestPlan):
         module = self.network
         # One copy to the CPU a batch: it is where noise is drawn.
         draw = RowNoise(batch["noise"].tolist(), module.n_genes, batch["control"].device)
-        delta, _ = module.predict_delta(batch, draw=draw, **self._sampling)
+        delta, spread = module.predict_delta(batch, draw=draw, **self._sampling)
         error = (delta - (batch["x"] - batch["control"])).square()
+        n_samples = self._sampling.get("n_samples", 1)
+        if n_samples > 1:
+            # The mean of a few samples has their noise, which a mean of many has not: with it a
+            # network that says nothing would be preferred to one that knows something.
+            error = error - spread.square() / n_samples
         self._outputs.append((error.mean(), error.numel()))
 
     def on_validation_epoch_end(self) -> None:
