@@ -8,7 +8,12 @@ from dtp_scvi.data._check_object import check_object
 from dtp_scvi.data._disjoint import SharedRows, check_disjoint
 from dtp_scvi.data._draw import draw_rows
 from dtp_scvi.data._drug_table import DrugTable, get_drug_table
-from dtp_scvi.data._embedding import Embedding, check_same_options, embedding_matrix
+from dtp_scvi.data._embedding import (
+    Embedding,
+    check_same_options,
+    embedding_matrix,
+    embedding_record,
+)
 from dtp_scvi.data._get_matrix import get_matrix
 from dtp_scvi.data._gmt import read_gmt
 from dtp_scvi.data._headers import GENE_HEADERS, are_headers, header_word
@@ -65,6 +70,7 @@ __all__ = [
     "detect_scale",
     "draw_rows",
     "embedding_matrix",
+    "embedding_record",
     "feasible_folds",
     "gene_names",
     "get_drug_table",

@@ -163,7 +163,27 @@ def check_same_options(
 
 
 def embedding_record(adata: AnnData, key: str) -> dict[str, Any]:
-    """Return what is recorded of ``adata.obsm[key]``, as plain values; empty without a record."""
+    """
+    Return what is recorded of how an embedding was made, as plain values.
+
+    Parameters
+    ----------
+    adata
+        Any AnnData.
+    key
+        Key of ``adata.obsm``.
+
+    Returns
+    -------
+    ``model``, ``n_dims``, ``options``, ``about``; empty where nothing was recorded.
+
+    Examples
+    --------
+    >>> import anndata as ad, numpy as np
+    >>> from dtp_scvi.data import embedding_record
+    >>> embedding_record(ad.AnnData(np.ones((2, 3))), "X_sf")
+    {}
+    """
     record = adata.uns.get(EMBEDDINGS_KEY, {}).get(key, {})
     return {
         name: {n: plain(v) for n, v in value.items()} if hasattr(value, "items") else plain(value)

@@ -122,6 +122,7 @@ class DrugSensitivity(SensitivityTraining, SensitivityQueries, ExpressionClassif
         "adaptation_",
         "architecture_",
         "obsm_key_",
+        "embedding_",
     )
 
     def __init__(
@@ -159,6 +160,7 @@ class DrugSensitivity(SensitivityTraining, SensitivityQueries, ExpressionClassif
         self._decoder = list(decoder)
         self._vae: Autoencoder | None = None
         self.obsm_key_: str | None = None
+        self.embedding_: dict[str, Any] = {}
         self.module = self._new_module()
         self.protocol_: dict[str, Any] = {}
         self.adaptation_: dict[str, Any] = {}
@@ -194,7 +196,7 @@ class DrugSensitivity(SensitivityTraining, SensitivityQueries, ExpressionClassif
             reference=reference,
             schedule=schedule,
         )
-        model._vae, model.obsm_key_ = vae, vae.obsm_key_
+        model._vae, model.obsm_key_, model.embedding_ = vae, vae.obsm_key_, vae.embedding_
         return model
 
     @docs.dedent

@@ -21,7 +21,7 @@ from dtp_scvi.model._drug_sensitivity_adapt import (
 )
 from dtp_scvi.model._drug_sensitivity_source import read_aligned
 from dtp_scvi.model._query import Predicted, Query
-from dtp_scvi.model._vae_data import align_embedding, embedding
+from dtp_scvi.model._vae_data import align_embedding, query_embedding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,7 @@ class SensitivityQueries(_Classifier):
     module: DrugSensitivityModule
     reference: str
     obsm_key_: str | None
+    embedding_: dict[str, Any]
     adaptation_: dict[str, Any]
 
     @docs.dedent
@@ -138,7 +139,7 @@ class SensitivityQueries(_Classifier):
     def _values(self, adata: AnnData, layer: str | None) -> tuple[Any, np.ndarray]:
         """Values of rows that are not set up, and their names: expression, or an embedding."""
         if self.obsm_key_ is not None:
-            return embedding(adata, self.obsm_key_)
+            return query_embedding(adata, self.obsm_key_, self.embedding_)
         return get_matrix(adata, layer), np.asarray(adata.var_names, dtype=str)
 
     def _query(
@@ -155,7 +156,7 @@ class SensitivityQueries(_Classifier):
         check_not_empty(adata)
         if self.obsm_key_ is not None:
             key = self.obsm_key_
-            matrix, names = embedding(adata, key)
+            matrix, names = query_embedding(adata, key, self.embedding_)
             named = isinstance(adata.obsm[key], pd.DataFrame)
             alignment = align_embedding(key, names, self.genes_, named=named)
             return Query(matrix, Scale.AS_IS, alignment, missing, f"adata.obsm[{key!r}]")

@@ -41,6 +41,7 @@ class Autoencoder(Protocol):
     genes_: np.ndarray
     scale_: str
     obsm_key_: str | None
+    embedding_: dict[str, Any]
     module: ResVAEModule
 
     @property

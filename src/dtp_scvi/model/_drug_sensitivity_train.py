@@ -66,6 +66,7 @@ class SensitivityTraining(_Classifier):
     reference: str
     schedule: str
     obsm_key_: str | None
+    embedding_: dict[str, Any]
     architecture_: dict[str, Any]
     adaptation_: dict[str, Any]
     history_rows_: list[dict[str, float]]
@@ -228,7 +229,7 @@ class SensitivityTraining(_Classifier):
         """Take the autoencoder that was given, or pretrain one on the rows that are fitted."""
         adata, vae = self._own_adata(), vae or self._vae
         if vae is not None:
-            self.obsm_key_ = vae.obsm_key_
+            self.obsm_key_, self.embedding_ = vae.obsm_key_, vae.embedding_
             return given_source(vae, str(given.scale), adata.n_vars)
         genes = np.asarray(adata.var_names, dtype=str)
         options = {"seed": seed, **devices, **pretrain_kwargs}

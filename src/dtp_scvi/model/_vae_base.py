@@ -12,7 +12,7 @@ from dtp_scvi._docs import docs
 from dtp_scvi._logging import progress
 from dtp_scvi._scvi import setup_args
 from dtp_scvi._validate import check_one_of, matrix_name, problem
-from dtp_scvi.data import Scale, get_matrix, resolve_scale
+from dtp_scvi.data import Scale, embedding_record, get_matrix, resolve_scale
 from dtp_scvi.model._checks import check_not_empty, check_same_kind
 from dtp_scvi.model._query import MISSING, Missing, Query
 from dtp_scvi.model._saved import SavedModel
@@ -21,6 +21,7 @@ from dtp_scvi.model._vae_data import (
     align_expression,
     embedding,
     panel_of,
+    query_embedding,
 )
 from dtp_scvi.model._vae_stream import VAEInputOptions, stream_vae
 
@@ -38,7 +39,7 @@ class LatentModel(SavedModel):
 
     module: ResVAEModule
     _preset: Preset | None
-    _saved: ClassVar[tuple[str, ...]] = ("history_rows_", "protocol_")
+    _saved: ClassVar[tuple[str, ...]] = ("history_rows_", "protocol_", "embedding_")
 
     def __init__(
         self,
@@ -49,6 +50,9 @@ class LatentModel(SavedModel):
         super().__init__(adata, registry)
         arguments = setup_args(self.registry_)
         self.obsm_key_: str | None = arguments["obsm_key"]
+        self.embedding_: dict[str, Any] = {}
+        if adata is not None and self.obsm_key_ is not None:
+            self.embedding_ = embedding_record(adata, self.obsm_key_)
         self.scale_ = str(arguments["scale"])
         self.genes_ = panel_of(np.asarray(self._registered_names, dtype=str), genes)
         self.data_: dict[str, Any] = {}
@@ -125,7 +129,7 @@ class LatentModel(SavedModel):
         if self.obsm_key_ is not None:
             key = self.obsm_key_ if obsm_key is None else obsm_key
             check_same_kind(type(self).__name__, self.scale_, scale)
-            matrix, names = embedding(adata, key)
+            matrix, names = query_embedding(adata, key, self.embedding_)
             named = isinstance(adata.obsm[key], pd.DataFrame)
             alignment = align_embedding(key, names, self.genes_, named=named)
             return Query(matrix, Scale.AS_IS, alignment, missing, name=f"adata.obsm[{key!r}]")

@@ -21,6 +21,8 @@ from dtp_scvi.data import (
     align_genes,
     check_matrix,
     check_object,
+    check_same_options,
+    embedding_record,
     gene_names,
     get_matrix,
     iter_blocks,
@@ -44,6 +46,15 @@ def embedding(adata: AnnData, key: str, argument: str = "obsm_key") -> tuple[Any
     table = adata.obsm[key]
     names = embedding_names(table, key)
     return (table.to_numpy(np.float32) if isinstance(table, pd.DataFrame) else table), names
+
+
+def query_embedding(
+    adata: AnnData, key: str, trained: Mapping[str, Any]
+) -> tuple[Any, np.ndarray]:
+    """Return an embedding and its names; raise where it was made unlike that of training."""
+    found = embedding(adata, key)
+    check_same_options(trained, embedding_record(adata, key), key=f"adata.obsm[{key!r}]")
+    return found
 
 
 @dataclass(frozen=True)

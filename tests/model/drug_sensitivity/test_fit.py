@@ -175,3 +175,30 @@ def test_embeddings_by_key(bulk, sim):
     DrugSensitivity.setup_anndata(rows, "label", positive="resistant", scale="as_is")
     with pytest.raises(ValueError, match=r"embeddings of width 60.*found width 7"):
         DrugSensitivity(rows).train(vae=source, verbose=False)
+
+
+def test_embeddings_made_otherwise_are_refused(bulk, sim, tmp_path):
+    def embedded(adata, resolution):
+        adata.obsm["X_emb"] = np.log1p(adata.X)
+        options = {"resolution": resolution, "pool": "all"}
+        dtp.pp.record_embedding(adata, "X_emb", model="scfoundation", options=options)
+        return adata
+
+    made = embedded(bulk.copy(), "a5")
+    source = sim.autoencoder(made, obsm_key="X_emb", scale="auto")
+    source.save(tmp_path / "vae")
+    again = dtp.model.ResVAE.load(tmp_path / "vae")
+    other = embedded(sim.lines(80, 3), "f1")
+    for model in (source, again):
+        with pytest.raises(ValueError, match=r"resolution 'a5'; found resolution 'f1'"):
+            model.get_latent_representation(other)
+    model = DrugSensitivity.from_vae(source, n_members=1)
+    with pytest.raises(ValueError, match=r"resolution 'a5'; found resolution 'f1'"):
+        model.fit_bulk(other, "DRUG-A", max_epochs=2, verbose=False)
+    model.fit_bulk(made, "DRUG-A", max_epochs=2, verbose=False)
+    with pytest.raises(ValueError, match=r"resolution 'a5'; found resolution 'f1'"):
+        model.predict(other)
+    del other.uns["dtp_embeddings"]
+    with pytest.raises(ValueError, match="no record"):
+        model.adapt(other, "adain")
+    assert len(model.predict(embedded(sim.lines(20, 4), "a5"))) == 20
