@@ -22,8 +22,7 @@ def student(malignant_cells):
 
 
 def test_the_student_follows_its_teacher_on_held_out_cells(student):
-    # Whether these 1,136 cells warrant a residual is a close call: 0.957 with it, 0.980 without.
-    assert student.fidelity_["spearman"] >= 0.95
+    assert student.fidelity_["spearman"] >= 0.96
     assert student.fidelity_["agreement"] >= 0.90
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from dtp_scvi.model._transformer import DTPTransformer
 
 _DONOR_CELLS = 250
-_MIXTURES = 12
+_MIXTURES = 32
 _MOST_RIDGE_ROWS = 60_000
 NUISANCE = ("ribosomal", "mitochondrial", "sex", "haemoglobin", "dissociation")
 
