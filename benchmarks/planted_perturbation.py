@@ -1,6 +1,6 @@
 """Planted drug effects: do networks read structure, dose and time, and what do shared controls fake?
 
-    python benchmarks/planted_perturbation.py [--seeds 3] [--first 10] [--epochs 30] [--json FILE]
+    python benchmarks/planted_perturbation.py [--seeds 5] [--first 10] [--epochs 30] [--json FILE]
 
 All data are simulated (``datasets.simulate_perturbation``); the change that was planted is known. Networks are
 small (width 32, 50 genes); baselines choose what they choose on the validation part.
@@ -59,7 +59,7 @@ DRUG_FREE = (
     "drug_free_mlp",
 )
 STRUCTURAL = ("ridge", "tanimoto_knn")
-UNSEEN = {"n_drugs": 120, "doses": (1.0, 10.0), "times": (24.0,)}
+UNSEEN = {"n_drugs": 240, "doses": (1.0, 10.0), "times": (24.0,)}
 DOSES = {"n_drugs": 30, "doses": (0.1, 0.3, 1.0, 3.0, 10.0), "times": (24.0,)}
 TIMES = {"n_drugs": 30, "doses": (10.0,), "times": (3.0, 6.0, 12.0, 24.0, 48.0)}
 LR = 3e-3
@@ -187,7 +187,7 @@ def show(title: str, runs: list[dict[str, float]]) -> None:
 def main() -> None:
     """Run all parts for each seed and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=10, help="the first seed")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--models", default="XPert,PertDiT,PertDiT direct")

@@ -132,6 +132,16 @@ LOG_LAYER: Final = "dtp_log1p"
 
 # Written by tl.evaluate_perturbation.
 EVALUATION_KEY: Final = "dtp_evaluation"
+# Metrics of its table that are errors, or ranks among other drugs.
+LOWER_IS_BETTER: Final = (
+    "mse",
+    "rmse",
+    "mae",
+    "mmd",
+    "discrimination_l1",
+    "centroid_rank",
+    "retrieval_rank",
+)
 
 # Written by tl.attention.
 ATTENTION_KEY: Final = "dtp_attention"

@@ -10,6 +10,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import mean_squared_error, r2_score
 
 from dtp_scvi import pp, stats
+from dtp_scvi.model import PerturbationBaseline
 from dtp_scvi.tl import evaluate_perturbation
 
 N_GENES = 60
@@ -266,3 +267,64 @@ def test_result_survives_a_file(wells, tmp_path):
     )
     assert set(read["notes"]) == {"ridge", "tanimoto_knn", "bilinear"}
     assert read["params"]["drug"] == "drug"
+
+
+def test_models_stand_beside_the_best_baseline_in_pairs(wells, table):
+    """The difference is that of the table, its interval that of resampled pairs, by hand here."""
+    where = ("pearson_delta", "per_sample", "independent")
+    row = pick(table, "truth", *where)
+    baselines = table[(table["kind"] == "baseline") & (table["metric"] == where[0])]
+    baselines = baselines[(baselines["grouping"] == where[1]) & (baselines["control"] == where[2])]
+    best = baselines.sort_values("value").iloc[-1]
+    assert row["best_baseline"] == best["model"]
+    assert row["difference"] == pytest.approx(row["value"] - best["value"])
+    fitted = PerturbationBaseline(best["model"], dose_key="dose").fit(wells)
+    rows = wells[wells.obs["split"] == "test"].copy()
+    control, scoring = rows.obsm["dtp_control"], rows.obsm["dtp_control_scoring"]
+    truth = rows.X - scoring
+    change = np.asarray(fitted.predict(rows, return_delta=True))
+    by_row = [
+        np.array(
+            # A constant prediction counts as 0.
+            [
+                pearsonr(y, p)[0] if np.ptp(p) else 0.0
+                for y, p in zip(truth, predicted, strict=True)
+            ]
+        )
+        for predicted in (rows.layers["clean"] - control, change)
+    ]
+    expected = stats.cluster_mean(by_row[0] - by_row[1], rows.obs["drug"], n_boot=30)
+    found = row[["difference", "difference_low", "difference_high"]].to_numpy(float)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_of_errors_and_ranks_the_lowest_baseline_is_the_best(table):
+    for metric in ("mse", "mae", "discrimination_l1"):
+        row = table[(table["model"] == "truth") & (table["metric"] == metric)].iloc[0]
+        same = table[(table["kind"] == "baseline") & (table["metric"] == metric)]
+        same = same[same["control"] == row["control"]]
+        assert row["difference"] == pytest.approx(row["value"] - same["value"].min())
+        assert row["difference"] < 0
+
+
+def test_only_models_and_ablations_are_compared(wells):
+    table = evaluate_perturbation(
+        {"truth": "clean"}, wells, **QUICK, metrics=["r2", "mmd"], baselines=["mean_delta"]
+    )
+    others = table[table["kind"] != "model"]
+    assert (others["best_baseline"] == "").all()
+    assert others["difference"].isna().all()
+    # One number for all rows: a difference without an interval.
+    row = table[(table["model"] == "truth") & (table["metric"] == "mmd")].iloc[0]
+    assert np.isfinite(row["difference"])
+    assert np.isnan(row["difference_low"])
+
+
+def test_simulated_data_are_marked_in_the_stored_result():
+    from dtp_scvi.datasets import simulate_perturbation
+
+    simulated = simulate_perturbation(2, n_drugs=10, n_genes=20)
+    pp.pair_controls(simulated, **KEYS)
+    pp.split_perturbation(simulated, "drug")
+    evaluate_perturbation({}, simulated, n_boot=5, metrics=["r2"], baselines=["mean_delta"])
+    assert simulated.uns["dtp_evaluation"]["params"]["simulated"]

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dtp_scvi._constants import EVALUATION_KEY
+from dtp_scvi._constants import EVALUATION_KEY, LOWER_IS_BETTER
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_one_of, problem
 from dtp_scvi.pl._source import entry, need_columns, stored
@@ -61,7 +61,6 @@ _WORDS: Final = {
     "retrieval_rank": "Retrieval rank, cosine",
 }
 _CHANCE: Final = dict.fromkeys(("discrimination_l1", "centroid_rank", "retrieval_rank"), 0.5)
-_LOWER: Final = ("mse", "rmse", "mae", "mmd", *_CHANCE)
 
 
 @docs.dedent
@@ -135,7 +134,7 @@ def perturbation_benchmark(
     controls = [c for c in ("independent", "scoring", "own") if c in set(rows["control"])]
     controls = controls or sorted(set(rows["control"]))
     first = rows[rows["control"] == controls[0]].set_index("model")["value"]
-    order = first.sort_values(ascending=metric in _LOWER, kind="stable").index.tolist()
+    order = first.sort_values(ascending=metric in LOWER_IS_BETTER, kind="stable").index.tolist()
     ax = new_axes(ax, 5.2, 0.9 + 0.17 * len(order) * (1 + 0.6 * (len(controls) - 1)))
     height = 0.8 / len(controls)
     for i, control in enumerate(controls):

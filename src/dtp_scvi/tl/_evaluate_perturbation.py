@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from dtp_scvi import __version__
-from dtp_scvi._constants import EVALUATION_KEY, SPLIT_KEY
+from dtp_scvi._constants import EVALUATION_KEY, SIMULATION_KEY, SPLIT_KEY
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_one_of, check_positive_int
 from dtp_scvi.data import check_object
@@ -29,6 +29,7 @@ from dtp_scvi.tl._perturbation_predictions import (
     predicted_profiles,
     with_ablations,
 )
+from dtp_scvi.tl._perturbation_rival import NO_MARGIN, Margin, margins
 from dtp_scvi.train import perturbation_keys
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from dtp_scvi.tl._perturbation_metrics import Row
     from dtp_scvi.tl._perturbation_part import Part
     from dtp_scvi.train import PerturbationKeys
 
@@ -118,7 +120,10 @@ def evaluate_perturbation(
     -------
     One row a part, model, metric, grouping and control, with ``kind`` (``model``, ``ablation``,
     ``baseline``, ``ceiling``), ``value``, ``low`` and ``high`` (95 %), ``n_groups`` and
-    ``n_constant``, constant predictions, whose correlation counts as 0. Models are ordered by
+    ``n_constant``, constant predictions, whose correlation counts as 0. Rows of models and ablations
+    have ``difference``, their value minus that of ``best_baseline``, the baseline that is best by
+    this very metric, with ``difference_low`` and ``difference_high`` by paired resampling (NaN where a
+    metric is no mean over groups). Models are ordered by
     ``pearson_delta`` of single rows against independent controls, the best one first.
     ``adata.uns["dtp_evaluation"]`` gets ``"table"``, ``"notes"`` (baselines left out) and
     ``"params"``.
@@ -182,6 +187,7 @@ def evaluate_perturbation(
         "bootstrap": bootstrap,
         "n_boot": n_boot,
         "seed": seed,
+        "simulated": SIMULATION_KEY in adata.uns,
         "version": __version__,
         **{k: v for k, v in vars(keys).items() if v is not None},
     }
@@ -201,17 +207,27 @@ def _part_table(
     options: dict[str, Any],
 ) -> pd.DataFrame:
     genes = marker_genes(adata, part, keys) if "deg" in families else {}
-    rows: list[tuple[Any, ...]] = []
+    found: list[tuple[str, str, list[Row]]] = []
     for one in predictors:
         predicted = predicted_profiles(one, adata, part, keys, **options)
-        found = [*metric_rows(part, predicted, controls, families, how)]
+        measured = [*metric_rows(part, predicted, controls, families, how)]
         if genes:
-            found.append(marker_row(part, predicted, genes, how))  # type: ignore[arg-type]
-        rows += [(part.name, one.name, one.kind, *row) for row in found]
+            measured.append(marker_row(part, predicted, genes, how))
+        found.append((one.name, one.kind, measured))
     if "pearson_delta" in families:
-        rows += [(part.name, _CEILING, "ceiling", *row) for row in ceiling_rows(part, how)]
-    table = pd.DataFrame(rows, columns=["part", "model", "kind", *_COLUMNS])
-    return _best_first(table)
+        found.append((_CEILING, "ceiling", [*ceiling_rows(part, how)]))
+    baselines = [(name, measured) for name, kind, measured in found if kind == "baseline"]
+    rows = []
+    for name, kind, measured in found:
+        compared = kind in ("model", "ablation")
+        beside = margins(measured, baselines, how) if compared else [NO_MARGIN] * len(measured)
+        rows += [
+            (part.name, name, kind, *row[: len(_COLUMNS)], *margin)
+            for row, margin in zip(measured, beside, strict=True)
+        ]
+    return _best_first(
+        pd.DataFrame(rows, columns=["part", "model", "kind", *_COLUMNS, *Margin._fields])
+    )
 
 
 def _best_first(table: pd.DataFrame) -> pd.DataFrame:

@@ -12,10 +12,12 @@ from dtp_scvi import stats
 from dtp_scvi._constants import CONTROL_ROLE_KEY
 from dtp_scvi._labels import text_column
 from dtp_scvi.data import rows_as_array
+from dtp_scvi.tl._perturbation_metrics import Row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dtp_scvi.tl._perturbation_metrics import Resampling
     from dtp_scvi.tl._perturbation_part import Part
     from dtp_scvi.train import PerturbationKeys
 
@@ -53,8 +55,8 @@ def marker_genes(
 
 
 def marker_row(
-    part: Part, predicted: NDArray[np.float64], genes: dict[str, NDArray[np.intp]], how: Any
-) -> tuple[Any, ...]:
+    part: Part, predicted: NDArray[np.float64], genes: dict[str, NDArray[np.intp]], how: Resampling
+) -> Row:
     """Correlation over cell lines of each marker's mean change, averaged by drug."""
     y, p, rows = part.changes(predicted, "independent")
     drug, cell = part.drug[rows], part.cell[rows]
@@ -65,13 +67,14 @@ def marker_row(
         if len(lines) < _FEWEST_CELLS:
             continue
         guess = stats.group_profiles(p[mine][:, at], cell[mine].astype(str))[0]
-        found, constant = stats.profile_correlation(truth.T, guess.T)
-        values.append(float(np.nanmean(found)))
+        by_gene, constant = stats.profile_correlation(truth.T, guess.T)
+        values.append(float(np.nanmean(by_gene)))
         names.append(name)
         n_constant += int(constant.sum())
-    units = np.asarray(names) if how.unit == "drug" else None
-    mean = how.mean(np.asarray(values), units)
-    return "deg_across_cells", "drug", "independent", *mean, len(values), n_constant
+    units, found = np.asarray(names) if how.unit == "drug" else None, np.asarray(values)
+    n = len(values)
+    mean = how.mean(found, units)
+    return Row("deg_across_cells", "drug", "independent", *mean, n, n_constant, found, units)
 
 
 def _scoring_wells(adata: AnnData, keys: PerturbationKeys) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,25 @@ FAMILIES: Final = (
     "mmd",
     "deg",
 )
-# Of one metric: name, grouping, control, value, low, high, groups, constant predictions.
-Row = tuple[str, str, str, float, float, float, int, int]
+
+
+class Row(NamedTuple):
+    """One metric of one set of predictions."""
+
+    metric: str
+    grouping: str
+    control: str
+    value: float
+    low: float
+    high: float
+    n_groups: int
+    n_constant: int
+    values: NDArray[np.float64] | None = None
+    """What the metric is the mean of, one a group of rows, where it is a mean."""
+    units: NDArray[Any] | None = None
+    """What is resampled, one a group; ``None`` where a group belongs to several."""
+
+
 NO_CONTROL: Final = "none"
 TRAINING_MEAN: Final = "training_mean"
 _TOP_K: Final = (10, 20, 50, 100)
@@ -85,7 +102,8 @@ def metric_rows(
         yield _gene_row("gene_r2", NO_CONTROL, part.truth, predicted, everyone, part, how)
     if "mmd" in families:
         value = float(stats.gene_mmd(part.truth, predicted).mean())
-        yield "mmd", "per_gene", NO_CONTROL, value, math.nan, math.nan, part.truth.shape[1], 0
+        n_genes = part.truth.shape[1]
+        yield Row("mmd", "per_gene", NO_CONTROL, value, math.nan, math.nan, n_genes, 0)
     if "pearson_centred" in families:
         rows = np.flatnonzero(np.isfinite(part.centre_truth[:, 0]))
         y, p = part.truth[rows] - part.centre_truth[rows], predicted[rows]
@@ -121,7 +139,7 @@ def _mean_row(
 ) -> Row:
     known = np.isfinite(values)
     value = how.mean(values[known], None if units is None else units[known])
-    return metric, grouping, control, *value, int(known.sum()), n_constant
+    return Row(metric, grouping, control, *value, int(known.sum()), n_constant, values, units)
 
 
 def _correlations(
@@ -145,8 +163,8 @@ def _errors(part: Part, predicted: NDArray[np.float64], how: Resampling) -> Iter
     gap, units = predicted - part.truth, how.of_rows(part)
     squared = _mean_row("mse", "per_sample", NO_CONTROL, (gap**2).mean(axis=1), units, how)
     yield squared
-    root = [math.sqrt(value) for value in squared[3:6]]
-    yield "rmse", "per_sample", NO_CONTROL, root[0], root[1], root[2], squared[6], 0
+    root, low, high = (math.sqrt(x) for x in (squared.value, squared.low, squared.high))
+    yield Row("rmse", "per_sample", NO_CONTROL, root, low, high, squared.n_groups, 0)
     yield _mean_row("mae", "per_sample", NO_CONTROL, np.abs(gap).mean(axis=1), units, how)
 
 
@@ -162,12 +180,12 @@ def _gene_row(
     units = how.of_rows(part)[rows]
     known = np.isfinite(stats.gene_r2(y, p))
     if len(set(units.tolist())) < 2 or not known.any():
-        value = (float(stats.gene_r2(y, p)[known].mean()) if known.any() else math.nan,)
-        ends = (*value, math.nan, math.nan)
+        value = float(stats.gene_r2(y, p)[known].mean()) if known.any() else math.nan
+        ends = (value, math.nan, math.nan)
     else:
         y, p = y[:, known], p[:, known]
         ends = stats.gene_r2_interval(y, p, units, n_boot=how.n_boot, seed=how.seed)
-    return metric, "per_gene", control, *ends, int(known.sum()), 0
+    return Row(metric, "per_gene", control, *ends, int(known.sum()), 0)
 
 
 def _precision(
@@ -242,11 +260,12 @@ def ceiling_rows(part: Part, how: Resampling) -> Iterator[Row]:
     units = None if units is None else units[kept]
     pair, share = how.mean(found.pairs, units), how.mean(found.shares, units)
     n = len(found.groups)
-    yield "replicate_pair", "condition", "independent", *pair, n, 0
+    yield Row("replicate_pair", "condition", "independent", *pair, n, 0)
     for name, value in (("replicate_half", found.half), ("replicate_full", found.full)):
-        yield name, "condition", "independent", value, math.nan, math.nan, n, 0
-    single = [x if math.isnan(x) else math.sqrt(max(x, 0.0)) for x in share]
-    yield "pearson_delta", "per_sample", "independent", single[0], single[1], single[2], n, 0
+        yield Row(name, "condition", "independent", value, math.nan, math.nan, n, 0)
+    value, low, high = (x if math.isnan(x) else math.sqrt(max(x, 0.0)) for x in share)
+    yield Row("pearson_delta", "per_sample", "independent", value, low, high, n, 0)
     if "cov_drug_dose" in part.groups:
         mean = found.ceiling_mean
-        yield "pearson_delta", "cov_drug_dose", "independent", mean, math.nan, math.nan, n, 0
+        ends = (math.nan, math.nan)
+        yield Row("pearson_delta", "cov_drug_dose", "independent", mean, *ends, n, 0)
