@@ -208,6 +208,13 @@ def test_text_tokens_need_a_text():
     model.train(max_epochs=1)
     query = adata[adata.obs["drug"] == "drug CCO"].copy()
     assert np.isfinite(model.predict(query)).all(axis=None)
+    # No drug is no text: the network looks at nothing, whatever the table says of others.
+    nothing = query.copy()
+    nothing.obs["drug"], nothing.obs["smiles"] = "DMSO", ""
+    zeroed = model.predict(nothing)
+    assert np.isfinite(zeroed).all(axis=None)
+    model.module.drugs.tokens.normal_()
+    pd.testing.assert_frame_equal(model.predict(nothing), zeroed)
     query.obs["drug"] = "new"
     with pytest.raises(ValueError, match="an embedded text of every drug"):
         model.predict(query)

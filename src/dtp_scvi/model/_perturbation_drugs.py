@@ -144,7 +144,7 @@ def new_drugs(
     encoding
         What :func:`encoding_of` returned for the training data.
     features
-        What the model is given of a drug; a text can't be made here.
+        What the model is given of a drug; a text can't be made here, but that of no drug is none.
     sizes
         Shape of its table.
 
@@ -157,6 +157,9 @@ def new_drugs(
         table = get_drug_table(adata)
         if set(names) <= set(table.names):
             return table
+    label = _control_label(adata)
+    if features.text is not None and set(names) == {label}:
+        return _no_drug(str(label), features, sizes)
     if features.text is not None:
         msg = problem(
             f"an embedded text of every drug in adata.uns[{DRUGS_KEY!r}]",
@@ -177,12 +180,33 @@ def new_drugs(
         {DRUG_KEY: drug[chosen], SMILES_KEY: adata.obs[smiles_key].astype(object)[chosen]}
     ).drop_duplicates()
     obs.index = pd.Index([str(i) for i in range(len(obs))])
-    table = _encoded(obs, _control_label(adata), features, encoding, sizes)
+    table = _encoded(obs, label, features, encoding, sizes)
     if features.graph is None:
         return table
     n = len(table.names)
     unknown = {features.graph: np.zeros((n, sizes.graph_features), np.float32)}
     return replace(table, embeddings=unknown, known={features.graph: np.zeros(n, bool)})
+
+
+def _no_drug(label: str, features: DrugFeatures, sizes: DrugSizes) -> DrugTable:
+    """The label of controls where drugs are texts: no token, and nothing of a structure."""
+    empty = np.zeros((1, sizes.vector_features), np.uint8)
+    tokens = {
+        "values": np.zeros((1, 1, sizes.token_features), np.float32),
+        "mask": np.zeros((1, 1), bool),
+    }
+    graph = {} if features.graph is None else {features.graph: np.zeros((1, sizes.graph_features))}
+    return DrugTable(
+        table=pd.DataFrame({"smiles": [""], "status": ["missing"]}, index=[label]),
+        bits=empty,
+        counts=empty,
+        atoms=None,
+        atom_mask=None,
+        atom_features=(),
+        embeddings=graph,
+        known={name: np.zeros(1, bool) for name in graph},
+        text={str(features.text): tokens},
+    )
 
 
 def _control_label(adata: AnnData) -> str | None:
