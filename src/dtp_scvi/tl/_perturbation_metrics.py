@@ -80,6 +80,39 @@ class Resampling:
         return units[first] if (units[first][inverse] == units).all() else None
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Truth beside predictions, in the rows of a part that have what is subtracted."""
+
+    part: Part
+    how: Resampling
+    control: str
+    """What was subtracted from both."""
+    truth: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    rows: NDArray[Any]
+    """Positions in the part."""
+
+    @property
+    def units(self) -> NDArray[Any]:
+        """The resampled unit of each row."""
+        return self.how.of_rows(self.part)[self.rows]
+
+    def mean(
+        self,
+        metric: str,
+        grouping: str,
+        values: NDArray[np.float64],
+        units: NDArray[Any] | None,
+        n_constant: int = 0,
+    ) -> Row:
+        """Return the mean of one value a group; groups without one are left out."""
+        known = np.isfinite(values)
+        value = self.how.mean(values[known], None if units is None else units[known])
+        n = int(known.sum())
+        return Row(metric, grouping, self.control, *value, n, n_constant, values, units)
+
+
 def metric_rows(
     part: Part,
     predicted: NDArray[np.float64],
@@ -89,122 +122,93 @@ def metric_rows(
 ) -> Iterator[Row]:
     """Yield every metric of these predictions but the check on marker genes."""
     everyone = np.arange(len(part.truth))
+    profiles = Compared(part, how, NO_CONTROL, part.truth, predicted, everyone)
     if "r2" in families:
-        for grouping, codes in part.groups.items():
-            y, p = (stats.group_profiles(x, codes)[0] for x in (part.truth, predicted))
-            values = stats.profile_r2(y, p)
-            yield _mean_row(
-                "r2", grouping, NO_CONTROL, values, how.of_groups(part, everyone, codes), how
-            )
+        yield from _profile_r2(profiles)
     if "error" in families:
-        yield from _errors(part, predicted, how)
+        yield from _errors(profiles)
     if "gene_r2" in families:
-        yield _gene_row("gene_r2", NO_CONTROL, part.truth, predicted, everyone, part, how)
+        yield _gene_row("gene_r2", profiles)
     if "mmd" in families:
         value = float(stats.gene_mmd(part.truth, predicted).mean())
         n_genes = part.truth.shape[1]
         yield Row("mmd", "per_gene", NO_CONTROL, value, math.nan, math.nan, n_genes, 0)
     if "pearson_centred" in families:
         rows = np.flatnonzero(np.isfinite(part.centre_truth[:, 0]))
-        y, p = part.truth[rows] - part.centre_truth[rows], predicted[rows]
-        centred = p - part.centre_predicted[rows]
-        yield from _correlations("pearson_centred", TRAINING_MEAN, part, y, centred, rows, how)
+        y = part.truth[rows] - part.centre_truth[rows]
+        p = predicted[rows] - part.centre_predicted[rows]
+        yield from _correlations("pearson_centred", Compared(part, how, TRAINING_MEAN, y, p, rows))
     for control in controls:
         y, p, rows = part.changes(predicted, control)
-        if not len(rows):
-            continue
-        if "pearson_delta" in families:
-            yield from _correlations("pearson_delta", control, part, y, p, rows, how)
-        if "spearman_delta" in families:
-            found, constant = stats.profile_correlation(y, p, ranks=True)
-            units = how.of_rows(part)[rows]
-            name = "spearman_delta"
-            yield _mean_row(name, "per_sample", control, found, units, how, int(constant.sum()))
-        if "gene_r2" in families:
-            yield _gene_row("gene_r2_delta", control, y, p, rows, part, how)
-        if "precision" in families:
-            yield from _precision(control, part, y, p, rows, how)
-        if "retrieval" in families:
-            yield from _retrieval(control, part, y, p, rows, how)
+        if len(rows):
+            yield from _of_changes(Compared(part, how, control, y, p, rows), families)
 
 
-def _mean_row(
-    metric: str,
-    grouping: str,
-    control: str,
-    values: NDArray[np.float64],
-    units: NDArray[Any] | None,
-    how: Resampling,
-    n_constant: int = 0,
-) -> Row:
-    known = np.isfinite(values)
-    value = how.mean(values[known], None if units is None else units[known])
-    return Row(metric, grouping, control, *value, int(known.sum()), n_constant, values, units)
+def _of_changes(changes: Compared, families: Sequence[str]) -> Iterator[Row]:
+    if "pearson_delta" in families:
+        yield from _correlations("pearson_delta", changes)
+    if "spearman_delta" in families:
+        found, constant = stats.profile_correlation(changes.truth, changes.predicted, ranks=True)
+        n_constant = int(constant.sum())
+        yield changes.mean("spearman_delta", "per_sample", found, changes.units, n_constant)
+    if "gene_r2" in families:
+        yield _gene_row("gene_r2_delta", changes)
+    if "precision" in families:
+        yield from _precision(changes)
+    if "retrieval" in families:
+        yield from _retrieval(changes)
 
 
-def _correlations(
-    metric: str,
-    control: str,
-    part: Part,
-    y: NDArray[np.float64],
-    p: NDArray[np.float64],
-    rows: NDArray[Any],
-    how: Resampling,
-) -> Iterator[Row]:
-    for grouping, codes in part.groups.items():
-        here = codes[rows]
-        means = (stats.group_profiles(x, here)[0] for x in (y, p))
-        found, constant = stats.profile_correlation(*means)
-        units = how.of_groups(part, rows, here)
-        yield _mean_row(metric, grouping, control, found, units, how, int(constant.sum()))
+def _grouped(compared: Compared) -> Iterator[tuple[str, NDArray[Any], NDArray[Any], Any]]:
+    """Yield each grouping with its mean true and predicted profiles and their units."""
+    for grouping, codes in compared.part.groups.items():
+        here = codes[compared.rows]
+        y, p = (stats.group_profiles(x, here)[0] for x in (compared.truth, compared.predicted))
+        yield grouping, y, p, compared.how.of_groups(compared.part, compared.rows, here)
 
 
-def _errors(part: Part, predicted: NDArray[np.float64], how: Resampling) -> Iterator[Row]:
-    gap, units = predicted - part.truth, how.of_rows(part)
-    squared = _mean_row("mse", "per_sample", NO_CONTROL, (gap**2).mean(axis=1), units, how)
+def _profile_r2(profiles: Compared) -> Iterator[Row]:
+    for grouping, y, p, units in _grouped(profiles):
+        yield profiles.mean("r2", grouping, stats.profile_r2(y, p), units)
+
+
+def _correlations(metric: str, changes: Compared) -> Iterator[Row]:
+    for grouping, y, p, units in _grouped(changes):
+        found, constant = stats.profile_correlation(y, p)
+        yield changes.mean(metric, grouping, found, units, int(constant.sum()))
+
+
+def _errors(profiles: Compared) -> Iterator[Row]:
+    gap, units = profiles.predicted - profiles.truth, profiles.units
+    squared = profiles.mean("mse", "per_sample", (gap**2).mean(axis=1), units)
     yield squared
     root, low, high = (math.sqrt(x) for x in (squared.value, squared.low, squared.high))
     yield Row("rmse", "per_sample", NO_CONTROL, root, low, high, squared.n_groups, 0)
-    yield _mean_row("mae", "per_sample", NO_CONTROL, np.abs(gap).mean(axis=1), units, how)
+    yield profiles.mean("mae", "per_sample", np.abs(gap).mean(axis=1), units)
 
 
-def _gene_row(
-    metric: str,
-    control: str,
-    y: NDArray[np.float64],
-    p: NDArray[np.float64],
-    rows: NDArray[Any],
-    part: Part,
-    how: Resampling,
-) -> Row:
-    units = how.of_rows(part)[rows]
-    known = np.isfinite(stats.gene_r2(y, p))
+def _gene_row(metric: str, compared: Compared) -> Row:
+    y, p, units, how = compared.truth, compared.predicted, compared.units, compared.how
+    by_gene = stats.gene_r2(y, p)
+    known = np.isfinite(by_gene)
     if len(set(units.tolist())) < 2 or not known.any():
-        value = float(stats.gene_r2(y, p)[known].mean()) if known.any() else math.nan
+        value = float(by_gene[known].mean()) if known.any() else math.nan
         ends = (value, math.nan, math.nan)
     else:
         y, p = y[:, known], p[:, known]
         ends = stats.gene_r2_interval(y, p, units, n_boot=how.n_boot, seed=how.seed)
-    return Row(metric, "per_gene", control, *ends, int(known.sum()), 0)
+    return Row(metric, "per_gene", compared.control, *ends, int(known.sum()), 0)
 
 
-def _precision(
-    control: str,
-    part: Part,
-    y: NDArray[np.float64],
-    p: NDArray[np.float64],
-    rows: NDArray[Any],
-    how: Resampling,
-) -> Iterator[Row]:
+def _precision(changes: Compared) -> Iterator[Row]:
+    y, p, units = changes.truth, changes.predicted, changes.units
     n_genes = y.shape[1]
     # The published 100 are a tenth of the landmark genes; of a small panel they would be most.
     n_top = _N_TOP if n_genes >= _SMALL_PANEL else max(1, n_genes // 10)
     for k in [k for k in _TOP_K if k <= n_top] or [n_top]:
-        for way, values in zip(
-            ("up", "down"), stats.precision_at_k(y, p, k, n_top=n_top), strict=True
-        ):
-            name = f"precision_{way}_{k}"
-            yield _mean_row(name, "per_sample", control, values, how.of_rows(part)[rows], how)
+        both = stats.precision_at_k(y, p, k, n_top=n_top)
+        for way, values in zip(("up", "down"), both, strict=True):
+            yield changes.mean(f"precision_{way}_{k}", "per_sample", values, units)
 
 
 _RETRIEVALS: Final = (
@@ -214,24 +218,19 @@ _RETRIEVALS: Final = (
 )
 
 
-def _retrieval(
-    control: str,
-    part: Part,
-    y: NDArray[np.float64],
-    p: NDArray[np.float64],
-    rows: NDArray[Any],
-    how: Resampling,
-) -> Iterator[Row]:
+def _retrieval(changes: Compared) -> Iterator[Row]:
     """Ranks among the drugs of one cell line, over all cell lines that have two."""
     found: dict[str, list[NDArray[Any]]] = {name: [] for name, *_ in _RETRIEVALS}
+    all_drugs, all_cells = changes.part.drug[changes.rows], changes.part.cell[changes.rows]
     drugs: list[NDArray[Any]] = []
     cells: list[NDArray[Any]] = []
-    for cell in dict.fromkeys(part.cell[rows].tolist()):
-        at = np.flatnonzero(part.cell[rows] == cell)
-        truth, names, _ = stats.group_profiles(y[at], part.drug[rows][at].astype(str))
+    for cell in dict.fromkeys(all_cells.tolist()):
+        at = np.flatnonzero(all_cells == cell)
+        here = all_drugs[at].astype(str)
+        truth, names, _ = stats.group_profiles(changes.truth[at], here)
         if len(names) < 2:
             continue
-        predicted = stats.group_profiles(p[at], part.drug[rows][at].astype(str))[0]
+        predicted = stats.group_profiles(changes.predicted[at], here)[0]
         for name, metric, among in _RETRIEVALS:
             rank = stats.retrieval_rank(truth, predicted, metric=metric, among=among)  # type: ignore[arg-type]
             found[name].append(rank)
@@ -239,9 +238,9 @@ def _retrieval(
         cells.append(np.full(len(names), cell, object))
     if not drugs:
         return
-    units = np.concatenate(drugs if how.unit == "drug" else cells)
+    units = np.concatenate(drugs if changes.how.unit == "drug" else cells)
     for name, ranks in found.items():
-        yield _mean_row(name, "cov_drug", control, np.concatenate(ranks), units, how)
+        yield changes.mean(name, "cov_drug", np.concatenate(ranks), units)
 
 
 def ceiling_rows(part: Part, how: Resampling) -> Iterator[Row]:
