@@ -1,6 +1,6 @@
 """Planted drug effects: do networks read structure, dose and time, and what do shared controls fake?
 
-    python benchmarks/planted_perturbation.py [--seeds 5] [--first 10] [--epochs 30] [--json FILE]
+    python benchmarks/planted_perturbation.py [--seeds 5] [--first 10] [--epochs 30] [--jobs 2] [--json FILE]
 
 All data are simulated (``datasets.simulate_perturbation``); the change that was planted is known. Networks are
 small (width 32, 50 genes); baselines choose what they choose on the validation part.
@@ -31,6 +31,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import joblib
 import numpy as np
 import pandas as pd
 from scipy import stats as st
@@ -60,8 +61,8 @@ DRUG_FREE = (
 )
 STRUCTURAL = ("ridge", "tanimoto_knn")
 UNSEEN = {"n_drugs": 240, "doses": (1.0, 10.0), "times": (24.0,)}
-DOSES = {"n_drugs": 30, "doses": (0.1, 0.3, 1.0, 3.0, 10.0), "times": (24.0,)}
-TIMES = {"n_drugs": 30, "doses": (10.0,), "times": (3.0, 6.0, 12.0, 24.0, 48.0)}
+DOSES = {"n_drugs": 80, "doses": (0.1, 0.3, 1.0, 3.0, 10.0), "times": (24.0,)}
+TIMES = {"n_drugs": 80, "doses": (10.0,), "times": (3.0, 6.0, 12.0, 24.0, 48.0)}
 LR = 3e-3
 
 
@@ -167,6 +168,21 @@ def controls(seed: int) -> dict[str, float]:
     return {str(k): float(v) for k, v in zip(names, main["value"], strict=True)}
 
 
+def one_seed(seed: int, epochs: int, names: list[str], parts: list[str]) -> dict[str, Any]:
+    """Run these parts for one seed, in a process of its own."""
+    warnings.simplefilter("ignore")
+    one: dict[str, Any] = {"seed": seed}
+    if "structure" in parts:
+        one["structure"] = structure(seed, epochs, names, shuffled=False)
+        one["shuffled"] = structure(seed, epochs, names, shuffled=True)
+    for by in ("dose", "time"):
+        if by in parts:
+            one[by] = level(seed, epochs, names, by)
+    if "controls" in parts:
+        one["controls"] = controls(seed)
+    return one
+
+
 def summary(values: list[float]) -> str:
     """Mean over seeds with its interval, or with the range where seeds are few."""
     x = np.asarray(values)
@@ -190,27 +206,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=10, help="the first seed")
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--jobs", type=int, default=2, help="processes, of one thread each")
     parser.add_argument("--models", default="XPert,PertDiT,PertDiT direct")
     parser.add_argument("--parts", default="structure,dose,time,controls")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if given.json is not None and not given.json.absolute().parent.is_dir():
         parser.error(f"no folder {given.json.absolute().parent} to write --json into")
-    warnings.simplefilter("ignore")
     names, parts = given.models.split(","), given.parts.split(",")
     start, found = time.perf_counter(), []
-    for seed in range(given.first, given.first + given.seeds):
-        one: dict[str, Any] = {}
-        if "structure" in parts:
-            one["structure"] = structure(seed, given.epochs, names, shuffled=False)
-            one["shuffled"] = structure(seed, given.epochs, names, shuffled=True)
-        for by in ("dose", "time"):
-            if by in parts:
-                one[by] = level(seed, given.epochs, names, by)
-        if "controls" in parts:
-            one["controls"] = controls(seed)
+    seeds = range(given.first, given.first + given.seeds)
+    jobs = (joblib.delayed(one_seed)(seed, given.epochs, names, parts) for seed in seeds)
+    for one in joblib.Parallel(n_jobs=given.jobs, return_as="generator")(jobs):
         found.append(one)
-        print(f"seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
+        print(f"seed {one['seed']}: {time.perf_counter() - start:.0f} s", flush=True)
         if given.json is not None:
             given.json.write_text(json.dumps(found, indent=1) + "\n")
     if "structure" in parts:

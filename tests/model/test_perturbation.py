@@ -88,7 +88,7 @@ def wells():
 @pytest.fixture(scope="module")
 def xpert(wells):
     model = XPert(wells, **TINY_XPERT)
-    model.train(max_epochs=25, lr=1e-2, batch_size=16, patience=25, ema=0.9)
+    model.train(max_epochs=60, lr=1e-2, batch_size=16, patience=60, ema=0.9)
     return model
 
 
@@ -118,6 +118,13 @@ def test_xpert_learns_what_unseen_drugs_do(wells, xpert):
     test = part(wells, "test")
     assert error(xpert.predict(test), test) < 0.75 * mean_change_error(wells, test)
     assert xpert.evaluation_["delta_mse"] < xpert.evaluation_["mean_delta_mse"]
+
+
+def test_xpert_of_bins_learns_it_too(wells):
+    model = XPert(wells, **TINY_XPERT, value="bins")
+    model.train(max_epochs=25, lr=1e-2, batch_size=16, patience=25, ema=0.9)
+    test = part(wells, "test")
+    assert error(model.predict(test), test) < 0.75 * mean_change_error(wells, test)
 
 
 @pytest.mark.slow

@@ -21,7 +21,14 @@ KEYS = {
 }
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)Nc1ccc(O)cc1", "CCN", "c1ccncc1", "CCCC"]
 TINY = {
-    XPert: {"d_model": 8, "n_heads": 2, "treated": ("cross",), "untreated": 1, "d_head": 8},
+    XPert: {
+        "value": "bins",
+        "d_model": 8,
+        "n_heads": 2,
+        "treated": ("cross",),
+        "untreated": 1,
+        "d_head": 8,
+    },
     PertDiT: {"d_model": 8, "n_heads": 2, "n_layers": 1, "d_hidden": 8, "n_steps": 5},
 }
 EACH = pytest.mark.parametrize("cls", [XPert, PertDiT])

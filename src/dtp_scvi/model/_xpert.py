@@ -52,7 +52,9 @@ class XPert(PerturbationModel):
     untreated
         Number of layers of the other branch.
     value
-        ``"bins"`` gives each interval of expression a vector, ``"continuous"`` takes the value.
+        ``"continuous"`` takes the value of a gene, ``"bins"``, as published, gives each interval of
+        expression a vector. The vectors of two neighbouring intervals have nothing in common at
+        first, so that noise of a control well tells plates apart; with few plates that is what is learned.
     n_bins
         Number of intervals.
     value_range
@@ -112,6 +114,7 @@ class XPert(PerturbationModel):
         "n_heads": 8,
         "treated": ("cross", "self", "self", "cross"),
         "untreated": 4,
+        "value": "bins",
         "n_bins": 128,
         "value_range": (0.0, 15.002),
         "positions": "slot",
@@ -128,7 +131,7 @@ class XPert(PerturbationModel):
         n_heads: int = 4,
         treated: Sequence[Literal["cross", "self"]] = ("cross", "self", "cross"),
         untreated: int = 2,
-        value: Value = "bins",
+        value: Value = "continuous",
         n_bins: int = 64,
         value_range: tuple[float, float] | None = None,
         atoms: bool = True,
