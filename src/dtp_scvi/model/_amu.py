@@ -59,8 +59,7 @@ class AMU(ExpressionClassifier):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     network
         ``"attention"``, or ``"cnn"``, the convolutional network that AMU was published beside, which
         takes no other argument but ``schedule``.
@@ -225,31 +224,20 @@ class AMU(ExpressionClassifier):
         ----------
         max_epochs
             Most epochs; 30, or 100 with the schedule ``"two_step"``.
-        indices
-            Rows to train on; all by default.
+        %(train_indices)s
         batch_size
             Rows per step; 16, or 32 with ``"two_step"``.
         lr
             Learning rate at its peak; 1e-3, or 1e-4 with ``"two_step"``.
         weight_decay
             Weight decay of AdamW, 1e-2; L2 penalty of Adam, 1e-4, with ``"two_step"``.
-        patience
-            Epochs without improvement before training stops; ignored with ``keep="last"``.
+        %(patience)s
         keep
             Weights to keep: of the best held-out loss, or of the last epoch.
         class_weight
             ``"balanced"``, a weight a class, or ``None`` to weigh rows equally.
-        threshold_rule
-            One of ``dtp_scvi.stats.RULES``.
-        threshold_kwargs
-            More arguments of :func:`dtp_scvi.stats.choose_threshold`.
-        calibration
-            One of ``dtp_scvi.stats.CALIBRATORS``.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices as Lightning takes them.
-        %(verbose)s
+        %(threshold_choice)s
+        %(run_options)s
 
         Raises
         ------

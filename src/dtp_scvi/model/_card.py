@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from dtp_scvi._docs import docs
 from dtp_scvi._validate import problem, shorten
 from dtp_scvi.model._bundle import NETWORKS, PERTURBATION_MODELS, RESPONSE_MODELS, read_meta
 from dtp_scvi.model._card_limits import limits_of
@@ -136,16 +137,14 @@ class ModelCard:
         return as_markdown(self.to_dict())
 
 
+@docs.dedent
 def model_card(meta: Mapping[str, Any], model_id: str) -> ModelCard:
     """
     Build a card from what ``save`` writes.
 
     Parameters
     ----------
-    meta
-        Contents of ``model.json``.
-    model_id
-        First digits of the checksum of the weights.
+    %(saved_meta)s
     """
     arguments = meta["registry"]["setup_args"]
     data = {key: value for key, value in meta["data"].items() if key != "audit"}

@@ -46,8 +46,7 @@ class ExpressionClassifier(ClassifierQueries):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
 
     Attributes
     ----------
@@ -136,8 +135,7 @@ class ExpressionClassifier(ClassifierQueries):
         %(scale)s
         allow_confounded
             Accept a ``batch_key`` whose batches hold one class each; recorded in the model.
-        **kwargs
-            Passed on to scvi-tools.
+        %(setup_kwargs)s
 
         Raises
         ------

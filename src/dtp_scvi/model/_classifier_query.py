@@ -49,8 +49,7 @@ class ClassifierQueries(PortableModel):
         ----------
         %(adata)s
         %(gene_key)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(min_coverage)s
         %(missing)s
 
         Raises
@@ -82,12 +81,7 @@ class ClassifierQueries(PortableModel):
         Parameters
         ----------
         %(adata)s
-        %(layer)s
-        %(gene_key)s
-        %(scale)s
-        %(missing)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(query_input)s
 
         Raises
         ------
@@ -130,10 +124,7 @@ class ClassifierQueries(PortableModel):
         Parameters
         ----------
         %(adata)s
-        indices
-            Rows to predict, in any order; all by default.
-        %(batch_size)s
-        %(verbose)s
+        %(chosen_rows)s
         **input_kwargs
             Arguments of :meth:`prepare`: ``layer``, ``gene_key``, ``scale``, ``missing``,
             ``min_coverage``.
@@ -175,12 +166,8 @@ class ClassifierQueries(PortableModel):
         Parameters
         ----------
         %(adata)s
-        indices
-            Rows to predict, in any order; all by default.
-        %(batch_size)s
-        %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(chosen_rows)s
+        %(input_kwargs)s
 
         Returns
         -------
@@ -228,8 +215,7 @@ class ClassifierQueries(PortableModel):
         %(attribution)s
         %(seed)s
         %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(input_kwargs)s
 
         Returns
         -------

@@ -45,8 +45,7 @@ class DistVAE(TrainableVAE):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     preset
         ``"dist"``, the published sizes over 19,264 genes, or none. What is given below replaces
         the preset's.
@@ -165,8 +164,7 @@ class DistVAE(TrainableVAE):
             Key of ``adata.obsm`` to take as input instead of expression.
         %(scale)s
         %(donor_key)s
-        **kwargs
-            Passed on to scvi-tools.
+        %(setup_kwargs)s
 
         Raises
         ------

@@ -85,8 +85,7 @@ class SensitivityQueries(_Classifier):
         scale
             Expression scale, or ``"as_is"`` for values that can't be brought to the model's own.
         %(missing)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(min_coverage)s
         **options
             ``shrinkage`` of ``"coral"``. Of ``"mmd"``: ``start`` (``"adain"``, the map that comes
             before the adapter, or ``None``), ``n_steps`` 300, ``batch_size`` 128, ``lr`` 5e-3,
@@ -189,12 +188,7 @@ class SensitivityQueries(_Classifier):
         Parameters
         ----------
         %(adata)s
-        %(layer)s
-        %(gene_key)s
-        %(scale)s
-        %(missing)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(query_input)s
 
         Raises
         ------
@@ -266,12 +260,8 @@ class SensitivityQueries(_Classifier):
         Parameters
         ----------
         %(adata)s
-        indices
-            Rows to predict, in any order; all by default.
-        %(batch_size)s
-        %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(chosen_rows)s
+        %(input_kwargs)s
 
         Returns
         -------

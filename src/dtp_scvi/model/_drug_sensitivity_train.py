@@ -125,16 +125,14 @@ class SensitivityTraining(_Classifier):
             Pretrained autoencoder. Without one, and without :meth:`from_vae`, it is pretrained
             here, on the rows to train on. In a cross-validation one that is passed
             may have seen the rows of a test fold, though not their labels.
-        indices
-            Rows to train on; all by default.
+        %(train_indices)s
         batch_size
             Rows per step; 32, or 64 with ``"cosine"``.
         lr
             Learning rate at its peak; 1e-2, or 2e-5 with ``"cosine"``.
         weight_decay
             Weight decay of AdamW; 1e-2, or 3e-3 with ``"cosine"``.
-        patience
-            Epochs without improvement before training stops; ignored with ``keep="last"``.
+        %(patience)s
         keep
             Weights to keep: of the ``"best"`` held-out loss, or of the ``"last"`` epoch, which is the
             default with ``"cosine"`` and with ``n_unfrozen_epochs``.
@@ -144,17 +142,8 @@ class SensitivityTraining(_Classifier):
             Least share of the autoencoder's genes that the rows must have, 0 to 1.
         pretrain_kwargs
             Arguments of :meth:`ResVAE.train <dtp_scvi.model.ResVAE.train>`, where it is pretrained.
-        threshold_rule
-            One of ``dtp_scvi.stats.RULES``.
-        threshold_kwargs
-            More arguments of :func:`dtp_scvi.stats.choose_threshold`.
-        calibration
-            One of ``dtp_scvi.stats.CALIBRATORS``.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices as Lightning takes them.
-        %(verbose)s
+        %(threshold_choice)s
+        %(run_options)s
 
         Raises
         ------

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from dtp_scvi._docs import docs
 from dtp_scvi.model._card_text import bullets, section, table
 
 if TYPE_CHECKING:
@@ -90,16 +91,14 @@ def _short(value: Any) -> Any:
     return f"{len(value):,} names" if isinstance(value, list) and len(value) > 10 else value
 
 
+@docs.dedent
 def network_card(meta: Mapping[str, Any], model_id: str) -> NetworkCard:
     """
     Build a card from what ``save`` writes.
 
     Parameters
     ----------
-    meta
-        Contents of ``model.json``.
-    model_id
-        First digits of the checksum of the weights.
+    %(saved_meta)s
     """
     data, training = meta["data"], dict(meta["attributes"].get("protocol_") or {})
     limits = []

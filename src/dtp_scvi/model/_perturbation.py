@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["NetworkShape", "PerturbationModel"]
 
 
+@docs.dedent
 class PerturbationModel(PerturbationTraining, PerturbationPrediction):
     """Base of :class:`XPert` and :class:`PertDiT`.
 
@@ -28,8 +29,7 @@ class PerturbationModel(PerturbationTraining, PerturbationPrediction):
     ----------
     adata
         Data that were set up, or ``None`` with a registry.
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     features
         Which parts of the table of drugs the network is given.
 

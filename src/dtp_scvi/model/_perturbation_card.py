@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dtp_scvi._docs import docs
 from dtp_scvi.model._network_card import NetworkCard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+@docs.dedent
 def perturbation_card(meta: Mapping[str, Any], model_id: str) -> NetworkCard:
     """
     Build a card from what ``save`` writes.
 
     Parameters
     ----------
-    meta
-        Contents of ``model.json``.
-    model_id
-        First digits of the checksum of the weights.
+    %(saved_meta)s
     """
     data = meta["data"]
     limits = []

@@ -72,11 +72,7 @@ class PerturbationTraining(PerturbationNetwork):
             Weight of the past in the running mean of weights that is kept; 0 for none.
         n_watched
             Most validation rows to watch, drawn evenly over drugs.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices of Lightning.
-        %(verbose)s
+        %(run_options)s
 
         Raises
         ------

@@ -88,8 +88,7 @@ class ResVAE(TrainableVAE):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     preset
         ``"sf"``, ``"gf"``, ``"dist"`` or none. What is given below replaces the preset's.
     genes
@@ -196,8 +195,7 @@ class ResVAE(TrainableVAE):
         %(scale)s
             ``"as_is"`` takes values of ``X`` or of a layer as they are.
         %(donor_key)s
-        **kwargs
-            Passed on to scvi-tools.
+        %(setup_kwargs)s
 
         Raises
         ------

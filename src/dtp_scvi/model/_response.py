@@ -117,10 +117,7 @@ class ResponseModel(ResponseBase):
             Column of ``adata.obs`` with the donor of each row; rows of a donor are left out
             together when the penalty is chosen. Each row is its own donor without it.
         %(scale)s
-        units
-            Units of the response, for the card and the score's record.
-        direction
-            What a higher response means.
+        %(response_meaning)s
 
         Returns
         -------
@@ -176,12 +173,7 @@ class ResponseModel(ResponseBase):
             deviation over the rows onto those of the training rows, so that a row's prediction
             depends on the other rows; ``"rank"`` uses each row's ranks only: closed inputs take
             the mean training value of a gene's rank.
-        %(layer)s
-        %(gene_key)s
-        %(scale)s
-        %(missing)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(query_input)s
 
         Returns
         -------

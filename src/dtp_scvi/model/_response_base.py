@@ -140,12 +140,7 @@ class ResponseBase(ABC):
         Parameters
         ----------
         %(adata)s
-        %(layer)s
-        %(gene_key)s
-        %(scale)s
-        %(missing)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(query_input)s
 
         Raises
         ------
@@ -218,8 +213,7 @@ class ResponseBase(ABC):
         %(attribution)s
         %(seed)s
         %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(input_kwargs)s
 
         Returns
         -------
@@ -315,6 +309,7 @@ class ResponseBase(ABC):
         """What the model is, was trained on, is worth and is not."""
         return response_card(self._meta(), self.id_)
 
+    @docs.dedent
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write coefficients, settings and the card into a new directory.
 
@@ -323,10 +318,7 @@ class ResponseBase(ABC):
 
         Parameters
         ----------
-        dir_path
-            Directory to write.
-        overwrite
-            Replace a directory that exists.
+        %(save_to)s
 
         Raises
         ------

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from dtp_scvi._docs import docs
 from dtp_scvi.model._bundle import RESPONSE_MODEL
 from dtp_scvi.model._card_text import bullets, section, table
 
@@ -97,16 +98,14 @@ class ResponseCard:
         return "\n\n".join(parts) + "\n"
 
 
+@docs.dedent
 def response_card(meta: Mapping[str, Any], model_id: str) -> ResponseCard:
     """
     Build a card from what ``save`` writes.
 
     Parameters
     ----------
-    meta
-        Contents of ``model.json``.
-    model_id
-        First digits of the checksum of the weights.
+    %(saved_meta)s
     """
     return ResponseCard(
         model={

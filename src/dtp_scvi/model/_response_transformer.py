@@ -55,18 +55,8 @@ class ResponseTransformer(ResponseBase):
         order alone have no units: see :attr:`units_`.
     n_programs
         Number of co-expression modules.
-    n_components
-        Coordinates of a program, its leading principal components.
-    d_model
-        Width of a token.
-    n_blocks
-        Number of Transformer blocks.
-    n_heads
-        Number of attention heads; divides ``d_model``.
-    dropout
-        Dropout rate, 0 to 1.
-    gene_dropout
-        Range of the share of genes hidden from a training batch.
+    %(program_network)s
+    %(program_dropout)s
     n_members
         Number of residual networks, at most 5. Each holds out another fold of the donors.
 
@@ -189,27 +179,11 @@ class ResponseTransformer(ResponseBase):
             Column of ``adata.obs`` with the donor of each row; a donor's rows are held out
             together. Each row is its own donor without it.
         %(scale)s
-        units
-            Units of the responses, for the card and the score's record.
-        direction
-            What a higher response means.
+        %(response_meaning)s
         max_epochs
             Most epochs of a member.
-        batch_size
-            Rows per step.
-        lr
-            Peak of the one-cycle learning rate.
-        weight_decay
-            Weight decay of AdamW.
-        token_lr
-            Learning rate of the token projections as a share of ``lr``.
-        patience
-            Epochs without improvement before a member stops.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices as Lightning takes them.
-        %(verbose)s
+        %(member_schedule)s
+        %(run_options)s
 
         Returns
         -------

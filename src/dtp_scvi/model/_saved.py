@@ -11,6 +11,7 @@ from scvi import REGISTRY_KEYS
 from scvi.model.base import BaseModelClass
 
 from dtp_scvi._constants import REPRESENTATION_RESEARCH_USE
+from dtp_scvi._docs import docs
 from dtp_scvi._scvi import setup_args
 from dtp_scvi._validate import problem
 from dtp_scvi.model._bundle import read_meta, read_weights, weights_hash, write_bundle
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@docs.dedent
 class SavedModel(BaseModelClass):
     """A model of scvi-tools whose files are safetensors and JSON instead of a pickle.
 
@@ -37,8 +39,7 @@ class SavedModel(BaseModelClass):
     ----------
     adata
         AnnData that was set up for the class.
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     """
 
     genes_: np.ndarray
@@ -149,6 +150,7 @@ class SavedModel(BaseModelClass):
         fields = self.registry_["field_registries"]
         return fields[REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"]
 
+    @docs.dedent
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write weights, settings and the model card into a new directory.
 
@@ -157,10 +159,7 @@ class SavedModel(BaseModelClass):
 
         Parameters
         ----------
-        dir_path
-            Directory to write.
-        overwrite
-            Replace a directory that exists.
+        %(save_to)s
 
         Raises
         ------

@@ -59,8 +59,7 @@ class DTPStudent(ExpressionClassifier):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     n_genes
         Size of the panel.
     n_directions
@@ -191,19 +190,10 @@ class DTPStudent(ExpressionClassifier):
             Kinds of :func:`dtp_scvi.data.nuisance_genes` that stay out of the panel.
         mixtures
             Mixtures of two training rows per row, at most 30,000 in all.
-        batch_size
-            Rows per step.
-        lr
-            Peak of the one-cycle learning rate.
-        weight_decay
-            Weight decay of AdamW.
+        %(one_cycle)s
         patience
             Epochs without improvement before training stops.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices as Lightning takes them.
-        %(verbose)s
+        %(run_options)s
 
         Raises
         ------

@@ -71,27 +71,16 @@ class DTPTransformer(ExpressionClassifier):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     programs
         ``{name: genes}`` or the path of a GMT file; by default, co-expression modules of the
         training donors.
     n_programs
         Number of co-expression modules, where ``programs`` is not given.
-    n_components
-        Coordinates of a program, its leading principal components.
-    d_model
-        Width of a token.
-    n_blocks
-        Number of Transformer blocks.
-    n_heads
-        Number of attention heads; divides ``d_model``.
+    %(program_network)s
     d_hidden
         Hidden width of a block; ``2 * d_model`` by default.
-    dropout
-        Dropout rate, 0 to 1.
-    gene_dropout
-        Range of the share of genes hidden from a training batch.
+    %(program_dropout)s
     n_members
         Number of residual networks. Each holds out another fold of the training donors; their
         residuals are averaged. At most 5.
@@ -205,35 +194,15 @@ class DTPTransformer(ExpressionClassifier):
         ----------
         max_epochs
             Most epochs of a member.
-        indices
-            Rows to train on; all by default.
-        batch_size
-            Rows per step.
-        lr
-            Peak of the one-cycle learning rate.
-        weight_decay
-            Weight decay of AdamW.
-        token_lr
-            Learning rate of the token projections as a share of ``lr``.
-        patience
-            Epochs without improvement before a member stops.
+        %(train_indices)s
+        %(member_schedule)s
         downsample
             Share of the rows of a batch that are thinned to 30-100 % of their depth; counts only.
         class_weight
             ``"balanced"``, or a weight a class. The default weighs rows equally: probabilities
             then follow the prevalence of the training data.
-        threshold_rule
-            One of ``dtp_scvi.stats.RULES``.
-        threshold_kwargs
-            More arguments of :func:`dtp_scvi.stats.choose_threshold`; ``negatives``, a mask over
-            all rows of the AnnData, is cut to the rows used.
-        calibration
-            One of ``dtp_scvi.stats.CALIBRATORS``; isotonic needs 1,000 held-out rows of 5 donors.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices as Lightning takes them.
-        %(verbose)s
+        %(threshold_choice)s
+        %(run_options)s
 
         Raises
         ------

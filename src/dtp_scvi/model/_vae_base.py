@@ -108,8 +108,7 @@ class LatentModel(SavedModel):
         %(gene_key)s
         %(scale)s
         %(missing)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(min_coverage)s
 
         Raises
         ------
@@ -199,8 +198,7 @@ class LatentModel(SavedModel):
         seed
             Seed of the draws; ``None`` draws a fresh one.
         %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(input_kwargs)s
 
         Returns
         -------
@@ -244,12 +242,8 @@ class LatentModel(SavedModel):
         Parameters
         ----------
         %(adata)s
-        indices
-            Rows to decode, in any order; all by default.
-        %(batch_size)s
-        %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(chosen_rows)s
+        %(input_kwargs)s
 
         Returns
         -------
@@ -285,12 +279,8 @@ class LatentModel(SavedModel):
         Parameters
         ----------
         %(adata)s
-        indices
-            Rows to compare, in any order; all by default.
-        %(batch_size)s
-        %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(chosen_rows)s
+        %(input_kwargs)s
 
         Returns
         -------
