@@ -25,7 +25,8 @@ from dtp_scvi.model._checks import (
     classes_of,
 )
 from dtp_scvi.model._classifier_query import ClassifierQueries
-from dtp_scvi.model._evidence import Evidence, adopt_result
+from dtp_scvi.model._data_summary import describe_data
+from dtp_scvi.model._evidence import Evidence, adopt_result, held_out_evidence
 from dtp_scvi.model._registration import Registration, check_training_data, read_registration
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from dtp_scvi.model._training_data import TrainingData
     from dtp_scvi.stats import Calibration, MondrianConformal, ScoreReference, SpaceReference
 
 
@@ -243,6 +245,32 @@ class ExpressionClassifier(ClassifierQueries):
             )
         evidence, self.evaluation_ = adopt_result(result, column)
         self._take(evidence)
+
+    def _judge(
+        self,
+        given: TrainingData,
+        held_out: np.ndarray,
+        odds: np.ndarray,
+        rule: dict[str, Any],
+        calibration: str,
+        seed: int,
+    ) -> None:
+        """Calibrate and choose the threshold on held-out rows; record what they rest on.
+
+        ``odds`` are of the positive class, by fits that have not seen the row.
+        """
+        labels = given.codes[held_out] == self.classes_.index(self.positive_)
+        if "negatives" in rule:
+            rule = {**rule, "negatives": rule["negatives"][held_out]}
+        donors = given.donors_of(held_out)
+        self._take(held_out_evidence(odds, labels, donors, rule, kind=calibration, seed=seed))
+        self._record(given, seed)
+
+    def _record(self, given: TrainingData, seed: int) -> None:
+        """Take what the model was trained on."""
+        self.seed_, self.train_rows_ = seed, given.which
+        # What an earlier fit was worth does not carry over.
+        self.data_, self.evaluation_ = describe_data(self, given), {}
 
     def _take(self, evidence: Evidence) -> None:
         self.calibration_, self.conformal_ = evidence.calibration, evidence.conformal
