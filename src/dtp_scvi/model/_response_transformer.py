@@ -12,12 +12,13 @@ from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_one_of, check_positive_int, check_range, problem
 from dtp_scvi.data import Scale, check_object
 from dtp_scvi.model._arguments import check_architecture
+from dtp_scvi.model._residuals import Schedule
 from dtp_scvi.model._response import ResponseModel
 from dtp_scvi.model._response_base import DIRECTIONS, Direction, ResponseBase
 from dtp_scvi.model._response_data import read_training
 from dtp_scvi.model._response_input import ALIGN, CLOSED, Align
 from dtp_scvi.model._response_predict import linear_values, standardised
-from dtp_scvi.model._response_residual import NetworkFit, Schedule, fit_network, network_outputs
+from dtp_scvi.model._response_residual import NetworkFit, fit_network, network_outputs
 from dtp_scvi.module import LOSSES, Loss
 
 if TYPE_CHECKING:
@@ -211,15 +212,15 @@ class ResponseTransformer(ResponseBase):
             scale=scale,
         )
         schedule = Schedule(
-            max_epochs,
-            batch_size,
-            lr,
-            weight_decay,
-            token_lr,
-            patience,
-            accelerator,
-            devices,
-            verbose,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            weight_decay=weight_decay,
+            token_lr=token_lr,
+            patience=patience,
+            accelerator=accelerator,
+            devices=devices,
+            verbose=verbose,
         )
         self._fit = fit_network(
             given, self._architecture, schedule, as_rank=self.target_ == "rank", seed=seed
