@@ -14,7 +14,7 @@ from dtp_scvi._constants import REPRESENTATION_RESEARCH_USE
 from dtp_scvi._docs import docs
 from dtp_scvi._scvi import setup_args
 from dtp_scvi._validate import problem
-from dtp_scvi.model._bundle import read_meta, read_weights, weights_hash, write_bundle
+from dtp_scvi.model._bundle import read_meta_of, read_weights, weights_hash, write_bundle
 from dtp_scvi.model._card import ModelCard, with_notes
 from dtp_scvi.model._checks import check_same_genes
 from dtp_scvi.model._network_card import NetworkCard, network_card
@@ -194,14 +194,7 @@ class SavedModel(BaseModelClass):
             When it is damaged, foreign, of another class, or ``adata`` has other genes.
         """
         path = Path(dir_path)
-        meta = read_meta(path)
-        if meta.get("class") != cls.__name__:
-            msg = problem(
-                f"a {cls.__name__} in {path}",
-                f"a {meta.get('class')}",
-                f"Use {meta.get('class')}.load, or dtp_scvi.model.load_model.",
-            )
-            raise ValueError(msg)
+        meta = read_meta_of(path, cls.__name__)
         state = read_weights(path, meta)
         registry = meta["registry"]
         x_state = registry["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]
