@@ -204,6 +204,11 @@ meta
     Contents of ``model.json``.
 model_id
     First digits of the checksum of the weights.""",
+    card_notes="""\
+limits
+    What follows from the above, in sentences.
+notes
+    Texts that were given.""",
     save_to="""\
 dir_path
     Directory to write.
