@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 from scvi import REGISTRY_KEYS
-from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
 
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
-from dtp_scvi._scvi import (
-    StringLabelsField,
-    leave_original,
-    manager_of,
-    setup_args,
-    setup_method_args,
-)
+from dtp_scvi._scvi import StringLabelsField, manager_of, setup_args
 from dtp_scvi._validate import problem
 from dtp_scvi.model._checks import (
     check_takes_values,
@@ -166,16 +159,11 @@ class ExpressionClassifier(ClassifierQueries):
         check_takes_values(cls.__name__, scale, takes=cls._takes_values)
         found = check_training_data(adata, **arguments, values=cls._takes_values)
         arguments |= {"positive": found.positive, "scale": str(found.scale)}
-        leave_original(ExpressionClassifier, adata)
-        manager = AnnDataManager(
-            fields=[
-                LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
-                StringLabelsField(REGISTRY_KEYS.LABELS_KEY, labels_key),
-            ],
-            setup_method_args=setup_method_args(cls, {"adata": adata, **arguments}),
-        )
-        manager.register_fields(adata, **kwargs)
-        cls.register_manager(manager)
+        fields = [
+            LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
+            StringLabelsField(REGISTRY_KEYS.LABELS_KEY, labels_key),
+        ]
+        cls._register(adata, ExpressionClassifier, fields, arguments, **kwargs)
 
     @classmethod
     @docs.dedent

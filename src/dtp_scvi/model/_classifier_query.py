@@ -11,12 +11,19 @@ from scipy.special import expit
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import progress
 from dtp_scvi._scvi import setup_args
-from dtp_scvi._validate import check_one_of, check_positive_int, matrix_name
-from dtp_scvi.data import Scale, align_genes, gene_names, get_matrix, resolve_scale
+from dtp_scvi._validate import check_positive_int
 from dtp_scvi.model._attribute import Attribution, Explanation, attribute_classifier
 from dtp_scvi.model._checks import check_not_empty, check_same_kind
 from dtp_scvi.model._portable import PortableModel
-from dtp_scvi.model._query import MISSING, InputOptions, Missing, Predicted, Query, stream_logits
+from dtp_scvi.model._query import (
+    InputOptions,
+    Missing,
+    Predicted,
+    Query,
+    expression_query,
+    match_genes,
+    stream_logits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,10 +64,7 @@ class ClassifierQueries(PortableModel):
         ValueError
             When too few genes are found, or any is missing and ``missing="error"``.
         """
-        check_one_of(missing, MISSING, "missing")
-        alignment = align_genes(gene_names(adata, gene_key), self.genes_)
-        alignment.check(1.0 if missing == "error" else min_coverage)
-        return alignment
+        return match_genes(adata, self.genes_, gene_key, missing, min_coverage)
 
     @docs.dedent
     def prepare(
@@ -98,13 +102,16 @@ class ClassifierQueries(PortableModel):
         if known:
             arguments = setup_args(self.registry_)
             layer, scale = arguments["layer"], arguments["scale"]
-        matrix = get_matrix(adata, layer)
-        name = matrix_name(layer)
-        alignment = self.align(
-            adata, gene_key=gene_key, min_coverage=min_coverage, missing=missing
+        return expression_query(
+            adata,
+            self.genes_,
+            layer=layer,
+            gene_key=gene_key,
+            scale=scale,
+            missing=missing,
+            min_coverage=min_coverage,
+            known=known,
         )
-        found = Scale(scale) if known else resolve_scale(matrix, scale, name=name, values=True)
-        return Query(matrix, found, alignment, missing, name=None if known else name)
 
     @docs.dedent
     def predict_logits(

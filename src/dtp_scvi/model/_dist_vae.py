@@ -6,16 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import scipy.sparse as sp
-from scvi.data import AnnDataManager
 
 from dtp_scvi._docs import docs
-from dtp_scvi._scvi import (
-    EmbeddingField,
-    init_params,
-    leave_original,
-    setup_args,
-    setup_method_args,
-)
+from dtp_scvi._scvi import EmbeddingField, init_params, setup_args
 from dtp_scvi._validate import check_one_of, check_range, problem
 from dtp_scvi.data import check_matrix
 from dtp_scvi.model._res_vae import architecture, x_field
@@ -185,13 +178,8 @@ class DistVAE(TrainableVAE):
         found = check_vae_data(adata, **arguments)
         _check_teacher(adata, teacher_key)
         arguments |= {"scale": str(found.scale), "teacher_key": teacher_key}
-        leave_original(TrainableVAE, adata)
-        manager = AnnDataManager(
-            fields=[x_field(layer, obsm_key), EmbeddingField(_TEACHER, teacher_key)],
-            setup_method_args=setup_method_args(cls, {"adata": adata, **arguments}),
-        )
-        manager.register_fields(adata, **kwargs)
-        cls.register_manager(manager)
+        fields = [x_field(layer, obsm_key), EmbeddingField(_TEACHER, teacher_key)]
+        cls._register(adata, TrainableVAE, fields, arguments, **kwargs)
 
     @classmethod
     def _check_same_data(cls, adata: AnnData, meta: Mapping[str, Any]) -> None:

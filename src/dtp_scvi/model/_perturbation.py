@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scvi import REGISTRY_KEYS
-from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
 
 from dtp_scvi._docs import docs
-from dtp_scvi._scvi import leave_original, setup_method_args
 from dtp_scvi.model._perturbation_data import check_perturbation_data
 from dtp_scvi.model._perturbation_network import NetworkShape
 from dtp_scvi.model._perturbation_predict import PerturbationPrediction
@@ -114,10 +112,5 @@ class PerturbationModel(PerturbationTraining, PerturbationPrediction):
             "scale": scale,
         }
         arguments = check_perturbation_data(adata, arguments)
-        leave_original(PerturbationModel, adata)
-        manager = AnnDataManager(
-            fields=[LayerField(REGISTRY_KEYS.X_KEY, arguments["layer"], is_count_data=False)],
-            setup_method_args=setup_method_args(cls, {"adata": adata, **arguments}),
-        )
-        manager.register_fields(adata)
-        cls.register_manager(manager)
+        fields = [LayerField(REGISTRY_KEYS.X_KEY, arguments["layer"], is_count_data=False)]
+        cls._register(adata, PerturbationModel, fields, arguments)

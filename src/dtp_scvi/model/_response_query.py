@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from dtp_scvi._docs import docs
 from dtp_scvi._validate import check_one_of, matrix_name, near_matches, problem, shorten
-from dtp_scvi.data import align_genes, gene_names, get_matrix, resolve_scale
+from dtp_scvi.data import get_matrix, resolve_scale
 from dtp_scvi.model._attribute import Attribution, Explanation, attribute_response
 from dtp_scvi.model._checks import check_not_empty
-from dtp_scvi.model._query import MISSING, InputOptions, Missing, Query
+from dtp_scvi.model._query import InputOptions, Missing, Query, match_genes
 from dtp_scvi.model._response_input import ALIGN, Align
 from dtp_scvi.model._response_predict import shifted_share
 
@@ -28,6 +28,7 @@ class ResponseQueries(ABC):
 
     genes_: np.ndarray
     targets_: tuple[str, ...]
+    units_: str
 
     @property
     @abstractmethod
@@ -114,11 +115,9 @@ class ResponseQueries(ABC):
             When the expression or its scale is unfit, or too few genes are found.
         """
         self._check_fitted()
-        check_one_of(missing, MISSING, "missing")
         check_not_empty(adata)
         # Coverage first: where a tenth of the genes is there, the scale does not matter.
-        alignment = align_genes(gene_names(adata, gene_key), self.genes_)
-        alignment.check(1.0 if missing == "error" else min_coverage)
+        alignment = match_genes(adata, self.genes_, gene_key, missing, min_coverage)
         matrix = get_matrix(adata, layer)
         name = matrix_name(layer)
         return Query(

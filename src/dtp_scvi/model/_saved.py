@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from scvi import REGISTRY_KEYS
+from scvi.data import AnnDataManager
 from scvi.model.base import BaseModelClass
 
 from dtp_scvi._constants import REPRESENTATION_RESEARCH_USE
 from dtp_scvi._docs import docs
-from dtp_scvi._scvi import setup_args
+from dtp_scvi._scvi import leave_original, setup_args, setup_method_args
 from dtp_scvi._validate import problem
 from dtp_scvi.model._bundle import read_meta_of, read_weights, weights_hash, write_bundle
 from dtp_scvi.model._card import ModelCard, with_notes
@@ -51,6 +52,24 @@ class SavedModel(BaseModelClass):
     _saved: ClassVar[tuple[str, ...]] = ()
     """Attributes, JSON-able, that a subclass saves beside the common ones."""
     _research_use: ClassVar[str] = REPRESENTATION_RESEARCH_USE
+
+    @classmethod
+    def _register(
+        cls,
+        adata: AnnData,
+        family: type[BaseModelClass],
+        fields: list[Any],
+        arguments: Mapping[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        """Register data that were checked; ``family`` is the base of the classes set up alike."""
+        leave_original(family, adata)
+        manager = AnnDataManager(
+            fields=fields,
+            setup_method_args=setup_method_args(cls, {"adata": adata, **arguments}),
+        )
+        manager.register_fields(adata, **kwargs)
+        cls.register_manager(manager)
 
     @property
     def settings_(self) -> str:
