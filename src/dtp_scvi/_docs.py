@@ -1,7 +1,8 @@
 """Texts of parameters that several functions share, so that one name means one thing.
 
 Write ``%(adata)s`` on a line of its own under ``Parameters`` and put ``@docs.dedent`` on the
-function, under ``@classmethod`` and ``@staticmethod``. Types stay in the signature.
+function, under ``@classmethod`` and ``@staticmethod``. Types stay in the signature. A shared text
+may hold others: ``%(query_input)s`` stands for five parameters.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ class SharedDocs(DocstringProcessor):  # type: ignore[misc]
                 )
                 raise KeyError(msg)
         # Not docrep's own substitution: it reads "5 % of" as a broken format.
-        text = inspect.cleandoc(text)
-        documented.__doc__ = _PLACEHOLDER.sub(lambda found: self.params[found[1]], text)
+        documented.__doc__ = self._filled(inspect.cleandoc(text))
         return documented
+
+    def _filled(self, text: str) -> str:
+        return _PLACEHOLDER.sub(lambda found: self._filled(self.params[found[1]]), text)
 
 
 docs = SharedDocs(
@@ -121,6 +124,96 @@ n_steps
     divided until its completeness error is under one per cent; 64 samples.
 n_top
     How many genes count as the top in ``frequency``.""",
+    registry="""\
+registry
+    Registry of a saved model; for loading.""",
+    setup_kwargs="""\
+**kwargs
+    Passed on to scvi-tools.""",
+    min_coverage="""\
+min_coverage
+    Least share of the model's genes that must be found, 0 to 1.""",
+    query_input="""\
+%(layer)s
+%(gene_key)s
+%(scale)s
+%(missing)s
+%(min_coverage)s""",
+    input_kwargs="""\
+**input_kwargs
+    Arguments of :meth:`prepare`.""",
+    chosen_rows="""\
+indices
+    Rows to take, in any order; all by default.
+%(batch_size)s
+%(verbose)s""",
+    program_network="""\
+n_components
+    Coordinates of a program, its leading principal components.
+d_model
+    Width of a token.
+n_blocks
+    Number of Transformer blocks.
+n_heads
+    Number of attention heads; divides ``d_model``.""",
+    program_dropout="""\
+dropout
+    Dropout rate, 0 to 1.
+gene_dropout
+    Range of the share of genes hidden from a training batch.""",
+    train_indices="""\
+indices
+    Rows to train on; all by default.""",
+    one_cycle="""\
+batch_size
+    Rows per step.
+lr
+    Peak of the one-cycle learning rate.
+weight_decay
+    Weight decay of AdamW.""",
+    member_schedule="""\
+%(one_cycle)s
+token_lr
+    Learning rate of the token projections as a share of ``lr``.
+patience
+    Epochs without improvement before a member stops.""",
+    patience="""\
+patience
+    Epochs without improvement before training stops; ignored with ``keep="last"``.""",
+    threshold_choice="""\
+threshold_rule
+    One of ``dtp_scvi.stats.RULES``.
+threshold_kwargs
+    More arguments of :func:`dtp_scvi.stats.choose_threshold`; ``negatives``, a mask over
+    all rows of the AnnData, is cut to the rows used.
+calibration
+    One of ``dtp_scvi.stats.CALIBRATORS``; isotonic needs 1,000 held-out rows of 5 donors.""",
+    run_options="""\
+%(seed)s
+%(accelerator)s
+devices
+    Devices as Lightning takes them.
+%(verbose)s""",
+    response_meaning="""\
+units
+    Units of the response, for the card and the score's record.
+direction
+    What a higher response means.""",
+    saved_meta="""\
+meta
+    Contents of ``model.json``.
+model_id
+    First digits of the checksum of the weights.""",
+    card_notes="""\
+limits
+    What follows from the above, in sentences.
+notes
+    Texts that were given.""",
+    save_to="""\
+dir_path
+    Directory to write.
+overwrite
+    Replace a directory that exists.""",
     ax="""\
 ax
     Axes to draw on; a new figure is made without it.""",

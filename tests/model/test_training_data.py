@@ -94,7 +94,7 @@ def test_it_stops_before_anything_is_fitted(monkeypatch):
         msg = "something was fitted"
         raise AssertionError(msg)
 
-    monkeypatch.setattr("dtp_scvi.model._transformer.fit_linear", fail)
+    monkeypatch.setattr("dtp_scvi.model._transformer_train.fit_linear", fail)
     with pytest.raises(ValueError, match=f"found all {negatives.sum()} of them"):
         model.train(
             max_epochs=1,
@@ -111,7 +111,7 @@ def test_isotonic_is_refused_before_any_fit(monkeypatch):
         adata, "state", positive="drug_tolerant", layer="counts", donor_key="donor"
     )
     monkeypatch.setattr(
-        "dtp_scvi.model._transformer.fit_linear", lambda *_: pytest.fail("a fit was begun")
+        "dtp_scvi.model._transformer_train.fit_linear", lambda *_: pytest.fail("a fit was begun")
     )
     model = DTPTransformer(adata, n_programs=8)
     with pytest.raises(

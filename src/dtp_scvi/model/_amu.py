@@ -6,26 +6,24 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
-import pandas as pd
 import torch
-from scipy.spatial.distance import pdist, squareform
 
 from dtp_scvi._docs import docs
 from dtp_scvi._scvi import init_params
-from dtp_scvi._validate import check_one_of, check_positive_int, check_range, problem
+from dtp_scvi._validate import check_one_of, check_positive_int, check_range
 from dtp_scvi.data import scale_kind
+from dtp_scvi.model._amu_embedding import GeneEmbeddings
 from dtp_scvi.model._amu_fit import held_out_logits, mean_attributions, set_inputs
-from dtp_scvi.model._arguments import class_weights
+from dtp_scvi.model._arguments import check_heads, class_weights, recipe_of
 from dtp_scvi.model._classifier import ExpressionClassifier
-from dtp_scvi.model._data_summary import describe_data
-from dtp_scvi.model._evidence import held_out_evidence, space_reference
+from dtp_scvi.model._evidence import space_reference
 from dtp_scvi.model._training_data import (
     TrainingData,
     check_calibration,
     read_training_data,
     rule_arguments,
 )
-from dtp_scvi.module import NETWORKS, AMUModule, GeneAttention, Network
+from dtp_scvi.module import NETWORKS, AMUModule, Network
 from dtp_scvi.nn import seeded
 from dtp_scvi.stats import CALIBRATORS
 from dtp_scvi.train import PanelPlan, Rows, SparseBatches, run_plan
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 SCHEDULES: Final = ("one_cycle", "two_step")
-METRICS: Final = ("cosine", "euclidean", "correlation")
 _RECIPES: Final[dict[str, dict[str, Any]]] = {
     "one_cycle": {"max_epochs": 30, "batch_size": 16, "lr": 1e-3, "weight_decay": 1e-2},
     "two_step": {"max_epochs": 100, "batch_size": 32, "lr": 1e-4, "weight_decay": 1e-4},
@@ -44,7 +41,7 @@ _RECIPES: Final[dict[str, dict[str, Any]]] = {
 
 
 @docs.dedent
-class AMU(ExpressionClassifier):
+class AMU(GeneEmbeddings, ExpressionClassifier):
     """Attention over the genes of a panel: every gene is a token, every gene has one weight.
 
     The panel is closed to a whole, log1p per million is standardised on the training rows,
@@ -59,8 +56,7 @@ class AMU(ExpressionClassifier):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     network
         ``"attention"``, or ``"cnn"``, the convolutional network that AMU was published beside, which
         takes no other argument but ``schedule``.
@@ -160,9 +156,7 @@ class AMU(ExpressionClassifier):
         rates["head_dropout"] = head_dropout
         for name, rate in rates.items():
             check_range(rate, name, 0, 0.95)
-        if d_model % n_heads:
-            found = f"d_model={d_model}, n_heads={n_heads}"
-            raise ValueError(problem("`n_heads` to divide `d_model`", found, "Change one."))
+        check_heads(d_model, n_heads)
         self.network, self.schedule = network, schedule
         self._architecture: dict[str, Any] = {
             **sizes,
@@ -225,31 +219,20 @@ class AMU(ExpressionClassifier):
         ----------
         max_epochs
             Most epochs; 30, or 100 with the schedule ``"two_step"``.
-        indices
-            Rows to train on; all by default.
+        %(train_indices)s
         batch_size
             Rows per step; 16, or 32 with ``"two_step"``.
         lr
             Learning rate at its peak; 1e-3, or 1e-4 with ``"two_step"``.
         weight_decay
             Weight decay of AdamW, 1e-2; L2 penalty of Adam, 1e-4, with ``"two_step"``.
-        patience
-            Epochs without improvement before training stops; ignored with ``keep="last"``.
+        %(patience)s
         keep
             Weights to keep: of the best held-out loss, or of the last epoch.
         class_weight
             ``"balanced"``, a weight a class, or ``None`` to weigh rows equally.
-        threshold_rule
-            One of ``dtp_scvi.stats.RULES``.
-        threshold_kwargs
-            More arguments of :func:`dtp_scvi.stats.choose_threshold`.
-        calibration
-            One of ``dtp_scvi.stats.CALIBRATORS``.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices as Lightning takes them.
-        %(verbose)s
+        %(threshold_choice)s
+        %(run_options)s
 
         Raises
         ------
@@ -258,11 +241,13 @@ class AMU(ExpressionClassifier):
         """
         check_one_of(calibration, CALIBRATORS, "calibration")
         check_one_of(keep, ("best", "last"), "keep")
-        asked = {"max_epochs": max_epochs, "batch_size": batch_size, "lr": lr}
-        asked["weight_decay"] = weight_decay
-        recipe = _RECIPES[self.schedule] | {k: v for k, v in asked.items() if v is not None}
-        for name in ("max_epochs", "batch_size"):
-            check_positive_int(recipe[name], name)
+        recipe = recipe_of(
+            _RECIPES[self.schedule],
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            weight_decay=weight_decay,
+        )
         given = read_training_data(self, indices, seed)
         check_calibration(calibration, given, 1)
         rule = {"rule": threshold_rule, **rule_arguments(threshold_kwargs, given, 1)}
@@ -315,70 +300,13 @@ class AMU(ExpressionClassifier):
         calibration: str,
         seed: int,
     ) -> None:
-        """Calibrate and choose the threshold on the held-out rows; record what they rest on."""
-        self.seed_, self.train_rows_ = seed, given.which
+        """Judge the network on the held-out rows; keep what its training rows look like to it."""
         positive = self.classes_.index(self.positive_)
-        logits = held_out_logits(self.module, data, held_out)[:, positive]
-        labels = given.codes[held_out] == positive
-        by_donor = given.donors is not None and given.inner.unit == "donor"
-        donors = given.donors[held_out] if given.donors is not None and by_donor else None
-        if donors is not None and len(set(donors)) < 2:
-            donors = None
-        if "negatives" in rule:
-            rule["negatives"] = rule["negatives"][held_out]
-        self._take(held_out_evidence(logits, labels, donors, rule, kind=calibration, seed=seed))
+        odds = held_out_logits(self.module, data, held_out)[:, positive]
+        self._judge(given, held_out, odds, rule, calibration, seed)
         self.space_reference_ = space_reference(
             self.module, given.matrix, given.total, given.scale, given.codes, given.donors
         )
         importance = mean_attributions(self.module, data, positive)
         self.module.importance.copy_(torch.from_numpy(importance))
-        self.data_, self.evaluation_ = describe_data(self, given), {}
-        self.protocol_ = {
-            "held_out": given.inner.unit,
-            "n_rows": len(given.which),
-            "n_donors": None if given.donors is None else len(set(given.donors)),
-            "threshold_rows": len(held_out),
-        }
-
-    def get_gene_embedding(self) -> pd.DataFrame:
-        """Return the learned vector that each gene's value is multiplied into.
-
-        Returns
-        -------
-        One row a gene, (n_genes, d_model), float64.
-
-        Raises
-        ------
-        ValueError
-            When the network has none (``network="cnn"``).
-        """
-        return pd.DataFrame(self._embedding(self.module), index=self.genes_)
-
-    def untrained_gene_embedding(self) -> pd.DataFrame:
-        """Return the vectors that training started from: what a claim about them has to beat."""
-        return pd.DataFrame(self._embedding(self._new_module(self.seed_ or 0)), index=self.genes_)
-
-    def gene_similarity(
-        self, metric: Literal["cosine", "euclidean", "correlation"] = "cosine"
-    ) -> pd.DataFrame:
-        """Return the similarity of each pair of gene embeddings, higher is closer.
-
-        Parameters
-        ----------
-        metric
-            ``"cosine"`` or ``"correlation"`` (-1 to 1), or ``"euclidean"``, the negative distance.
-
-        Returns
-        -------
-        Symmetric table, (n_genes, n_genes).
-        """
-        check_one_of(metric, METRICS, "metric")
-        distance = squareform(pdist(self._embedding(self.module), metric=metric))
-        similar = -distance if metric == "euclidean" else 1 - distance
-        return pd.DataFrame(similar, self.genes_, self.genes_)
-
-    def _embedding(self, module: AMUModule) -> np.ndarray:
-        if not isinstance(module.net, GeneAttention):
-            msg = problem("a network with gene embeddings", "a CNN", 'Use network="attention".')
-            raise ValueError(msg)
-        return module.net.embedding.detach().cpu().double().numpy()
+        self.protocol_ = given.protocol(len(held_out))

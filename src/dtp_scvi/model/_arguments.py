@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Folds of the training donors: the linear part is cross-fitted on them, members hold one out each.
 N_FOLDS = 5
+MOST_DROPOUT = 0.95
 
 
 def check_architecture(
@@ -29,11 +30,32 @@ def check_architecture(
     ):
         check_positive_int(value, name)
     check_range(n_members, "n_members", 1, N_FOLDS)
+    check_heads(d_model, n_heads)
+
+
+def check_heads(d_model: int, n_heads: int) -> None:
     if d_model % n_heads:
         msg = problem(
             "`n_heads` to divide `d_model`", f"d_model={d_model}, n_heads={n_heads}", "Change one."
         )
         raise ValueError(msg)
+
+
+def check_dropout(dropout: float, gene_dropout: tuple[float, float]) -> tuple[float, float]:
+    """Return the range of the genes' rate as numbers; raise where a rate is out of range."""
+    check_range(dropout, "dropout", 0, MOST_DROPOUT)
+    low, high = gene_dropout
+    check_range(low, "gene_dropout[0]", 0, high)
+    check_range(high, "gene_dropout[1]", low, MOST_DROPOUT)
+    return float(low), float(high)
+
+
+def recipe_of(defaults: Mapping[str, Any], **asked: Any) -> dict[str, Any]:
+    """Fill what was not asked for by what a schedule takes by default."""
+    recipe = {**defaults, **{name: value for name, value in asked.items() if value is not None}}
+    for name in ("max_epochs", "batch_size"):
+        check_positive_int(recipe[name], name)
+    return recipe
 
 
 def class_weights(

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from dtp_scvi.model._attribute_net import DenseNet
     from dtp_scvi.model._classifier_query import ClassifierQueries
     from dtp_scvi.model._query import Query
-    from dtp_scvi.model._response_base import ResponseBase
     from dtp_scvi.model._response_input import Align
+    from dtp_scvi.model._response_query import ResponseQueries
 
 _SHOWN_GENES, _SHOWN_CELLS = 30, 500
 
@@ -127,7 +127,7 @@ def attribute_classifier(
 
 
 def attribute_response(
-    model: ResponseBase,
+    model: ResponseQueries,
     adata: AnnData,
     query: Query,
     target: str | None,

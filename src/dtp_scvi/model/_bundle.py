@@ -210,6 +210,16 @@ def read_meta(path: Path) -> dict[str, Any]:
     return meta
 
 
+def read_meta_of(path: Path, cls_name: str, todo: str | None = None) -> dict[str, Any]:
+    """Read the settings of a model of one class; raise where it is of another."""
+    meta = read_meta(path)
+    found = meta.get("class")
+    if found != cls_name:
+        todo = todo or f"Use {found}.load, or dtp_scvi.model.load_model."
+        raise ValueError(problem(f"a {cls_name} in {path}", f"a {found}", todo))
+    return meta
+
+
 def read_weights(path: Path, meta: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Read the weights and compare their checksum; no code of the file is run."""
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from dtp_scvi._docs import docs
 from dtp_scvi._validate import problem, shorten
 from dtp_scvi.model._bundle import NETWORKS, PERTURBATION_MODELS, RESPONSE_MODELS, read_meta
+from dtp_scvi.model._card_base import Card
 from dtp_scvi.model._card_limits import limits_of
 from dtp_scvi.model._card_text import as_markdown
 from dtp_scvi.model._network_card import NetworkCard, network_card
@@ -54,8 +55,9 @@ def with_notes(kept: Mapping[str, str], notes: Mapping[str, str]) -> dict[str, s
     return {name: str(text) for name, text in {**kept, **notes}.items() if text}
 
 
+@docs.dedent
 @dataclass(frozen=True, kw_only=True)
-class ModelCard:
+class ModelCard(Card):
     """
     What a model is, what it was trained on, what it is worth, and what it is not.
 
@@ -88,10 +90,7 @@ class ModelCard:
         Value, rule and interval.
     inputs
         What a query needs.
-    limits
-        What follows from the above, in sentences.
-    notes
-        Texts that were given.
+    %(card_notes)s
     tripod
         Items of TRIPOD+AI with their text, or empty where not filled in.
 
@@ -123,29 +122,19 @@ class ModelCard:
     notes: dict[str, str]
     tripod: list[dict[str, str]] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers and strings."""
-        return asdict(self)
-
-    def to_json(self) -> str:
-        """The same as JSON."""
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
-
     def to_markdown(self) -> str:
         """A page to read."""
         return as_markdown(self.to_dict())
 
 
+@docs.dedent
 def model_card(meta: Mapping[str, Any], model_id: str) -> ModelCard:
     """
     Build a card from what ``save`` writes.
 
     Parameters
     ----------
-    meta
-        Contents of ``model.json``.
-    model_id
-        First digits of the checksum of the weights.
+    %(saved_meta)s
     """
     arguments = meta["registry"]["setup_args"]
     data = {key: value for key, value in meta["data"].items() if key != "audit"}

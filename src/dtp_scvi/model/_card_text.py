@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _SHOWN = ("auroc", "auprc", "brier", "ece", "mcc")
-_UNFILLED = "*not filled in*"
+UNFILLED = "*not filled in*"
 
 
 def as_markdown(card: Mapping[str, Any]) -> str:
@@ -21,29 +21,48 @@ def as_markdown(card: Mapping[str, Any]) -> str:
         What ``ModelCard.to_dict`` returns.
     """
     title = card["notes"].get("title") or f"{card['model']['class']} {card['model']['id']}"
-    parts = [
-        f"# {title}",
-        f"**{card['research_use']}**",
-        *section("Limits", bullets(card["limits"])),
-        *section("What it is", _model(card)),
-        *section("What it was trained on", _data(card["data"])),
-        *section("Audit of the training data", _audit(card["audit"])),
-        *section("What it is worth", _evaluation(card["evaluation"])),
-        *section("Calibration and threshold", _calibration(card)),
-        *section("What a query needs", _inputs(card)),
-        *section("TRIPOD+AI", _tripod(card["tripod"])),
-    ]
+    return page(
+        title,
+        card["research_use"],
+        {
+            "Limits": bullets(card["limits"]),
+            "What it is": _model(card),
+            "What it was trained on": _data(card["data"]),
+            "Audit of the training data": _audit(card["audit"]),
+            "What it is worth": _evaluation(card["evaluation"]),
+            "Calibration and threshold": _calibration(card),
+            "What a query needs": _inputs(card),
+            "TRIPOD+AI": _tripod(card["tripod"]),
+        },
+    )
+
+
+def page(title: str, research_use: str, sections: Mapping[str, Sequence[str]]) -> str:
+    """Lay out a title, what the model is not for, and the lines under each heading."""
+    parts = [f"# {title}", f"**{research_use}**"]
+    for heading, lines in sections.items():
+        parts += [f"## {heading}", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
-
-
-def section(heading: str, lines: Sequence[str]) -> list[str]:
-    """Return a heading and its lines as two parts of a page."""
-    return [f"## {heading}", "\n".join(lines)]
 
 
 def bullets(sentences: Sequence[str]) -> list[str]:
     """Return a list, one sentence a line."""
     return [f"- {sentence}" for sentence in sentences]
+
+
+def pairs(entries: Mapping[str, Any]) -> list[str]:
+    """Return a table of names and values."""
+    return table(("", ""), list(entries.items()))
+
+
+def about(notes: Mapping[str, str], topics: Sequence[str]) -> list[str]:
+    """Return a table of the notes on some topics, filled in or not."""
+    return pairs({topic: notes.get(topic) or UNFILLED for topic in topics})
+
+
+def listed(versions: Mapping[str, str]) -> str:
+    """Return names with their versions in one line."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
@@ -74,10 +93,10 @@ def _model(card: Mapping[str, Any]) -> list[str]:
         ("genes", f"{model['n_genes']:,}"),
         ("positive class", f"{label['positive']} (obs[{label['labels_key']!r}])"),
         ("classes", ", ".join(label["classes"])),
-        ("definition of the label", label["definition"] or _UNFILLED),
-        ("intended use", card["notes"].get("intended_use") or _UNFILLED),
+        ("definition of the label", label["definition"] or UNFILLED),
+        ("intended use", card["notes"].get("intended_use") or UNFILLED),
         ("seed", model["seed"]),
-        ("versions", ", ".join(f"{name} {v}" for name, v in model["versions"].items())),
+        ("versions", listed(model["versions"])),
     ]
     return table(("", ""), rows + [(key, value) for key, value in _protocol(card)])
 
@@ -181,6 +200,6 @@ def _inputs(card: Mapping[str, Any]) -> list[str]:
 def _tripod(items: Sequence[Mapping[str, str]]) -> list[str]:
     rows = []
     for entry in items:
-        todo = f"{_UNFILLED} (`model.describe({entry['note']}=...)`)" if entry["note"] else "–"
+        todo = f"{UNFILLED} (`model.describe({entry['note']}=...)`)" if entry["note"] else "–"
         rows.append((entry["item"], entry["topic"], entry["text"] or todo))
     return table(("item", "topic", "answer"), rows)

@@ -7,25 +7,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 from scvi import REGISTRY_KEYS
-from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
 
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
-from dtp_scvi._scvi import (
-    StringLabelsField,
-    leave_original,
-    manager_of,
-    setup_args,
-    setup_method_args,
-)
+from dtp_scvi._scvi import StringLabelsField, manager_of, setup_args
 from dtp_scvi._validate import problem
 from dtp_scvi.model._checks import (
     check_takes_values,
     classes_of,
 )
 from dtp_scvi.model._classifier_query import ClassifierQueries
-from dtp_scvi.model._evidence import Evidence, adopt_result
+from dtp_scvi.model._data_summary import describe_data
+from dtp_scvi.model._evidence import Evidence, adopt_result, held_out_evidence
 from dtp_scvi.model._registration import Registration, check_training_data, read_registration
 
 if TYPE_CHECKING:
@@ -33,6 +27,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from dtp_scvi.model._training_data import TrainingData
     from dtp_scvi.stats import Calibration, MondrianConformal, ScoreReference, SpaceReference
 
 
@@ -46,8 +41,7 @@ class ExpressionClassifier(ClassifierQueries):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
 
     Attributes
     ----------
@@ -136,8 +130,7 @@ class ExpressionClassifier(ClassifierQueries):
         %(scale)s
         allow_confounded
             Accept a ``batch_key`` whose batches hold one class each; recorded in the model.
-        **kwargs
-            Passed on to scvi-tools.
+        %(setup_kwargs)s
 
         Raises
         ------
@@ -166,16 +159,11 @@ class ExpressionClassifier(ClassifierQueries):
         check_takes_values(cls.__name__, scale, takes=cls._takes_values)
         found = check_training_data(adata, **arguments, values=cls._takes_values)
         arguments |= {"positive": found.positive, "scale": str(found.scale)}
-        leave_original(ExpressionClassifier, adata)
-        manager = AnnDataManager(
-            fields=[
-                LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
-                StringLabelsField(REGISTRY_KEYS.LABELS_KEY, labels_key),
-            ],
-            setup_method_args=setup_method_args(cls, {"adata": adata, **arguments}),
-        )
-        manager.register_fields(adata, **kwargs)
-        cls.register_manager(manager)
+        fields = [
+            LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
+            StringLabelsField(REGISTRY_KEYS.LABELS_KEY, labels_key),
+        ]
+        cls._register(adata, ExpressionClassifier, fields, arguments, **kwargs)
 
     @classmethod
     @docs.dedent
@@ -245,6 +233,32 @@ class ExpressionClassifier(ClassifierQueries):
             )
         evidence, self.evaluation_ = adopt_result(result, column)
         self._take(evidence)
+
+    def _judge(
+        self,
+        given: TrainingData,
+        held_out: np.ndarray,
+        odds: np.ndarray,
+        rule: dict[str, Any],
+        calibration: str,
+        seed: int,
+    ) -> None:
+        """Calibrate and choose the threshold on held-out rows; record what they rest on.
+
+        ``odds`` are of the positive class, by fits that have not seen the row.
+        """
+        labels = given.codes[held_out] == self.classes_.index(self.positive_)
+        if "negatives" in rule:
+            rule = {**rule, "negatives": rule["negatives"][held_out]}
+        donors = given.donors_of(held_out)
+        self._take(held_out_evidence(odds, labels, donors, rule, kind=calibration, seed=seed))
+        self._record(given, seed)
+
+    def _record(self, given: TrainingData, seed: int) -> None:
+        """Take what the model was trained on."""
+        self.seed_, self.train_rows_ = seed, given.which
+        # What an earlier fit was worth does not carry over.
+        self.data_, self.evaluation_ = describe_data(self, given), {}
 
     def _take(self, evidence: Evidence) -> None:
         self.calibration_, self.conformal_ = evidence.calibration, evidence.conformal

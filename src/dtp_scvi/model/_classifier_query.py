@@ -11,12 +11,19 @@ from scipy.special import expit
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import progress
 from dtp_scvi._scvi import setup_args
-from dtp_scvi._validate import check_one_of, check_positive_int, matrix_name
-from dtp_scvi.data import Scale, align_genes, gene_names, get_matrix, resolve_scale
+from dtp_scvi._validate import check_positive_int
 from dtp_scvi.model._attribute import Attribution, Explanation, attribute_classifier
 from dtp_scvi.model._checks import check_not_empty, check_same_kind
 from dtp_scvi.model._portable import PortableModel
-from dtp_scvi.model._query import MISSING, InputOptions, Missing, Predicted, Query, stream_logits
+from dtp_scvi.model._query import (
+    InputOptions,
+    Missing,
+    Predicted,
+    Query,
+    expression_query,
+    match_genes,
+    stream_logits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +56,7 @@ class ClassifierQueries(PortableModel):
         ----------
         %(adata)s
         %(gene_key)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(min_coverage)s
         %(missing)s
 
         Raises
@@ -58,10 +64,7 @@ class ClassifierQueries(PortableModel):
         ValueError
             When too few genes are found, or any is missing and ``missing="error"``.
         """
-        check_one_of(missing, MISSING, "missing")
-        alignment = align_genes(gene_names(adata, gene_key), self.genes_)
-        alignment.check(1.0 if missing == "error" else min_coverage)
-        return alignment
+        return match_genes(adata, self.genes_, gene_key, missing, min_coverage)
 
     @docs.dedent
     def prepare(
@@ -82,12 +85,7 @@ class ClassifierQueries(PortableModel):
         Parameters
         ----------
         %(adata)s
-        %(layer)s
-        %(gene_key)s
-        %(scale)s
-        %(missing)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(query_input)s
 
         Raises
         ------
@@ -104,13 +102,16 @@ class ClassifierQueries(PortableModel):
         if known:
             arguments = setup_args(self.registry_)
             layer, scale = arguments["layer"], arguments["scale"]
-        matrix = get_matrix(adata, layer)
-        name = matrix_name(layer)
-        alignment = self.align(
-            adata, gene_key=gene_key, min_coverage=min_coverage, missing=missing
+        return expression_query(
+            adata,
+            self.genes_,
+            layer=layer,
+            gene_key=gene_key,
+            scale=scale,
+            missing=missing,
+            min_coverage=min_coverage,
+            known=known,
         )
-        found = Scale(scale) if known else resolve_scale(matrix, scale, name=name, values=True)
-        return Query(matrix, found, alignment, missing, name=None if known else name)
 
     @docs.dedent
     def predict_logits(
@@ -130,10 +131,7 @@ class ClassifierQueries(PortableModel):
         Parameters
         ----------
         %(adata)s
-        indices
-            Rows to predict, in any order; all by default.
-        %(batch_size)s
-        %(verbose)s
+        %(chosen_rows)s
         **input_kwargs
             Arguments of :meth:`prepare`: ``layer``, ``gene_key``, ``scale``, ``missing``,
             ``min_coverage``.
@@ -175,12 +173,8 @@ class ClassifierQueries(PortableModel):
         Parameters
         ----------
         %(adata)s
-        indices
-            Rows to predict, in any order; all by default.
-        %(batch_size)s
-        %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(chosen_rows)s
+        %(input_kwargs)s
 
         Returns
         -------
@@ -228,8 +222,7 @@ class ClassifierQueries(PortableModel):
         %(attribution)s
         %(seed)s
         %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(input_kwargs)s
 
         Returns
         -------

@@ -6,16 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import scipy.sparse as sp
-from scvi.data import AnnDataManager
 
 from dtp_scvi._docs import docs
-from dtp_scvi._scvi import (
-    EmbeddingField,
-    init_params,
-    leave_original,
-    setup_args,
-    setup_method_args,
-)
+from dtp_scvi._scvi import EmbeddingField, init_params, setup_args
 from dtp_scvi._validate import check_one_of, check_range, problem
 from dtp_scvi.data import check_matrix
 from dtp_scvi.model._res_vae import architecture, x_field
@@ -45,8 +38,7 @@ class DistVAE(TrainableVAE):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     preset
         ``"dist"``, the published sizes over 19,264 genes, or none. What is given below replaces
         the preset's.
@@ -165,8 +157,7 @@ class DistVAE(TrainableVAE):
             Key of ``adata.obsm`` to take as input instead of expression.
         %(scale)s
         %(donor_key)s
-        **kwargs
-            Passed on to scvi-tools.
+        %(setup_kwargs)s
 
         Raises
         ------
@@ -187,13 +178,8 @@ class DistVAE(TrainableVAE):
         found = check_vae_data(adata, **arguments)
         _check_teacher(adata, teacher_key)
         arguments |= {"scale": str(found.scale), "teacher_key": teacher_key}
-        leave_original(TrainableVAE, adata)
-        manager = AnnDataManager(
-            fields=[x_field(layer, obsm_key), EmbeddingField(_TEACHER, teacher_key)],
-            setup_method_args=setup_method_args(cls, {"adata": adata, **arguments}),
-        )
-        manager.register_fields(adata, **kwargs)
-        cls.register_manager(manager)
+        fields = [x_field(layer, obsm_key), EmbeddingField(_TEACHER, teacher_key)]
+        cls._register(adata, TrainableVAE, fields, arguments, **kwargs)
 
     @classmethod
     def _check_same_data(cls, adata: AnnData, meta: Mapping[str, Any]) -> None:

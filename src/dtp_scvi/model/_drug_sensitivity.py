@@ -58,8 +58,7 @@ class DrugSensitivity(SensitivityTraining, SensitivityQueries, ExpressionClassif
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     encoder, decoder
         Widths of the autoencoder's blocks, where ``train`` pretrains it.
     n_latent

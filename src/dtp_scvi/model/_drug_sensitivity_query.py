@@ -10,8 +10,8 @@ import pandas as pd
 
 from dtp_scvi._docs import docs
 from dtp_scvi._labels import text_column
-from dtp_scvi._validate import check_positive_int, matrix_name, problem
-from dtp_scvi.data import Scale, get_matrix, resolve_scale
+from dtp_scvi._validate import check_positive_int, problem
+from dtp_scvi.data import Scale, get_matrix
 from dtp_scvi.model._checks import check_not_empty, check_same_kind
 from dtp_scvi.model._drug_sensitivity_adapt import (
     AdaptOptions,
@@ -20,8 +20,8 @@ from dtp_scvi.model._drug_sensitivity_adapt import (
     stream_adapted,
 )
 from dtp_scvi.model._drug_sensitivity_source import read_aligned
-from dtp_scvi.model._query import Predicted, Query
-from dtp_scvi.model._vae_data import align_embedding, query_embedding
+from dtp_scvi.model._query import Predicted, Query, expression_query
+from dtp_scvi.model._vae_data import embedding_query, query_embedding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,8 +85,7 @@ class SensitivityQueries(_Classifier):
         scale
             Expression scale, or ``"as_is"`` for values that can't be brought to the model's own.
         %(missing)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(min_coverage)s
         **options
             ``shrinkage`` of ``"coral"``. Of ``"mmd"``: ``start`` (``"adain"``, the map that comes
             before the adapter, or ``None``), ``n_steps`` 300, ``batch_size`` 128, ``lr`` 5e-3,
@@ -156,19 +155,18 @@ class SensitivityQueries(_Classifier):
         check_not_empty(adata)
         if self.obsm_key_ is not None:
             key = self.obsm_key_
-            matrix, names = query_embedding(adata, key, self.embedding_)
-            named = isinstance(adata.obsm[key], pd.DataFrame)
-            alignment = align_embedding(key, names, self.genes_, named=named)
-            return Query(matrix, Scale.AS_IS, alignment, missing, f"adata.obsm[{key!r}]")
-        matrix = get_matrix(adata, layer)
-        name = matrix_name(layer)
-        alignment = self.align(
-            adata, gene_key=gene_key, min_coverage=min_coverage, missing=missing
-        )
+            return embedding_query(adata, key, self.embedding_, self.genes_, missing)
         if self.scale_ == Scale.AS_IS and scale == "auto":
             scale = str(Scale.AS_IS)
-        found = resolve_scale(matrix, scale, name=name, values=True)
-        return Query(matrix, found, alignment, missing, name)
+        return expression_query(
+            adata,
+            self.genes_,
+            layer=layer,
+            gene_key=gene_key,
+            scale=scale,
+            missing=missing,
+            min_coverage=min_coverage,
+        )
 
     @docs.dedent
     def prepare(
@@ -189,12 +187,7 @@ class SensitivityQueries(_Classifier):
         Parameters
         ----------
         %(adata)s
-        %(layer)s
-        %(gene_key)s
-        %(scale)s
-        %(missing)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(query_input)s
 
         Raises
         ------
@@ -266,12 +259,8 @@ class SensitivityQueries(_Classifier):
         Parameters
         ----------
         %(adata)s
-        indices
-            Rows to predict, in any order; all by default.
-        %(batch_size)s
-        %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(chosen_rows)s
+        %(input_kwargs)s
 
         Returns
         -------

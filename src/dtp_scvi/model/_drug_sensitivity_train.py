@@ -9,9 +9,8 @@ import torch
 
 from dtp_scvi._docs import docs
 from dtp_scvi._scvi import setup_args
-from dtp_scvi._validate import check_one_of, check_positive_int
-from dtp_scvi.model._arguments import class_weights
-from dtp_scvi.model._data_summary import describe_data
+from dtp_scvi._validate import check_one_of
+from dtp_scvi.model._arguments import class_weights, recipe_of
 from dtp_scvi.model._drug_sensitivity_encoder import architecture_of
 from dtp_scvi.model._drug_sensitivity_fit import (
     fit_head,
@@ -28,7 +27,7 @@ from dtp_scvi.model._drug_sensitivity_source import (
     pretrained_source,
     read_aligned,
 )
-from dtp_scvi.model._evidence import held_out_evidence, space_reference
+from dtp_scvi.model._evidence import space_reference
 from dtp_scvi.model._training_data import (
     TrainingData,
     check_calibration,
@@ -125,16 +124,14 @@ class SensitivityTraining(_Classifier):
             Pretrained autoencoder. Without one, and without :meth:`from_vae`, it is pretrained
             here, on the rows to train on. In a cross-validation one that is passed
             may have seen the rows of a test fold, though not their labels.
-        indices
-            Rows to train on; all by default.
+        %(train_indices)s
         batch_size
             Rows per step; 32, or 64 with ``"cosine"``.
         lr
             Learning rate at its peak; 1e-2, or 2e-5 with ``"cosine"``.
         weight_decay
             Weight decay of AdamW; 1e-2, or 3e-3 with ``"cosine"``.
-        patience
-            Epochs without improvement before training stops; ignored with ``keep="last"``.
+        %(patience)s
         keep
             Weights to keep: of the ``"best"`` held-out loss, or of the ``"last"`` epoch, which is the
             default with ``"cosine"`` and with ``n_unfrozen_epochs``.
@@ -144,17 +141,8 @@ class SensitivityTraining(_Classifier):
             Least share of the autoencoder's genes that the rows must have, 0 to 1.
         pretrain_kwargs
             Arguments of :meth:`ResVAE.train <dtp_scvi.model.ResVAE.train>`, where it is pretrained.
-        threshold_rule
-            One of ``dtp_scvi.stats.RULES``.
-        threshold_kwargs
-            More arguments of :func:`dtp_scvi.stats.choose_threshold`.
-        calibration
-            One of ``dtp_scvi.stats.CALIBRATORS``.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices as Lightning takes them.
-        %(verbose)s
+        %(threshold_choice)s
+        %(run_options)s
 
         Raises
         ------
@@ -165,11 +153,13 @@ class SensitivityTraining(_Classifier):
         check_one_of(calibration, CALIBRATORS, "calibration")
         keep = keep or ("last" if self.schedule == "cosine" or self.n_unfrozen_epochs else "best")
         check_one_of(keep, ("best", "last"), "keep")
-        asked = {"max_epochs": max_epochs, "batch_size": batch_size, "lr": lr}
-        asked["weight_decay"] = weight_decay
-        recipe = _RECIPES[self.schedule] | {k: v for k, v in asked.items() if v is not None}
-        for name in ("max_epochs", "batch_size"):
-            check_positive_int(recipe[name], name)
+        recipe = recipe_of(
+            _RECIPES[self.schedule],
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            weight_decay=weight_decay,
+        )
         given = read_training_data(self, indices, seed)
         n_members = self.n_members if len(given.inner.folds) >= self.n_members else 1
         check_calibration(calibration, given, n_members)
@@ -257,32 +247,17 @@ class SensitivityTraining(_Classifier):
         calibration: str,
         seed: int,
     ) -> None:
-        """Calibrate and choose the threshold on the held-out rows; record what they rest on.
+        """Judge the heads on the held-out rows; keep what the training rows look like to them.
 
         ``logits`` holds what a row was given by the head that has not seen it, else NaN.
         """
-        self.seed_, self.train_rows_ = seed, given.which
         positive = self.classes_.index(self.positive_)
         held_out = np.flatnonzero(np.isfinite(logits[:, positive]))
-        labels = given.codes[held_out] == positive
-        by_donor = given.donors is not None and given.inner.unit == "donor"
-        donors = given.donors[held_out] if given.donors is not None and by_donor else None
-        if donors is not None and len(set(donors)) < 2:
-            donors = None
-        if "negatives" in rule:
-            rule["negatives"] = rule["negatives"][held_out]
-        odds = logits[held_out, positive]
-        self._take(held_out_evidence(odds, labels, donors, rule, kind=calibration, seed=seed))
+        self._judge(given, held_out, logits[held_out, positive], rule, calibration, seed)
         set_space(self.module, latent_of(self.module, x))
         self.space_reference_ = space_reference(
             self.module, rows.matrix, rows.total, rows.scale, given.codes, given.donors
         )
         importance = mean_attributions(self.module, x, positive, seed)
         self.module.importance.copy_(torch.from_numpy(importance))
-        self.data_, self.evaluation_ = describe_data(self, given), {}
-        self.protocol_ = {
-            "held_out": given.inner.unit,
-            "n_rows": len(given.which),
-            "n_donors": None if given.donors is None else len(set(given.donors)),
-            "threshold_rows": len(held_out),
-        }
+        self.protocol_ = given.protocol(len(held_out))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from dtp_scvi.model._card_text import bullets, section, table
+from dtp_scvi._docs import docs
+from dtp_scvi.model._card_base import Card
+from dtp_scvi.model._card_text import about, bullets, listed, page, pairs, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-_UNFILLED: Final = "*not filled in*"
 _TEXTS: Final = ("intended_use", "population", "data_source", "licence", "citation", "limitations")
 
 
+@docs.dedent
 @dataclass(frozen=True, kw_only=True)
-class NetworkCard:
+class NetworkCard(Card):
     """
     What a network is, what it was trained on, how well it fits, and what it is not.
 
@@ -32,10 +33,7 @@ class NetworkCard:
         What was held out, and the settings of the fit.
     evaluation
         Losses on rows that were held out of the fit.
-    limits
-        What follows from the above, in sentences.
-    notes
-        Texts that were given.
+    %(card_notes)s
 
     Examples
     --------
@@ -56,14 +54,6 @@ class NetworkCard:
     limits: list[str]
     notes: dict[str, str]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers and strings."""
-        return asdict(self)
-
-    def to_json(self) -> str:
-        """The same as JSON."""
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
-
     def to_markdown(self) -> str:
         """A page to read."""
         model, notes = self.model, self.notes
@@ -71,18 +61,18 @@ class NetworkCard:
         plain = [(name, v) for name, v in model.items() if name not in ("versions", "settings")]
         given = [(name, v) for name, v in model["settings"].items() if v is not None]
         shown = [(name, _short(value)) for name, value in [*plain, *given]]
-        shown.append(("versions", ", ".join(f"{k} {v}" for k, v in model["versions"].items())))
-        parts = [
-            f"# {title}",
-            f"**{self.research_use}**",
-            *section("Limits", bullets(self.limits)),
-            *section("What it is", table(("", ""), shown)),
-            *section("What it was trained on", table(("", ""), list(self.data.items()))),
-            *section("How it was trained", table(("", ""), list(self.training.items()))),
-            *section("On rows held out", table(("", ""), list(self.evaluation.items()))),
-            *section("About", table(("", ""), [(t, notes.get(t) or _UNFILLED) for t in _TEXTS])),
-        ]
-        return "\n\n".join(parts) + "\n"
+        return page(
+            title,
+            self.research_use,
+            {
+                "Limits": bullets(self.limits),
+                "What it is": table(("", ""), [*shown, ("versions", listed(model["versions"]))]),
+                "What it was trained on": pairs(self.data),
+                "How it was trained": pairs(self.training),
+                "On rows held out": pairs(self.evaluation),
+                "About": about(notes, _TEXTS),
+            },
+        )
 
 
 def _short(value: Any) -> Any:
@@ -90,20 +80,18 @@ def _short(value: Any) -> Any:
     return f"{len(value):,} names" if isinstance(value, list) and len(value) > 10 else value
 
 
+@docs.dedent
 def network_card(meta: Mapping[str, Any], model_id: str) -> NetworkCard:
     """
     Build a card from what ``save`` writes.
 
     Parameters
     ----------
-    meta
-        Contents of ``model.json``.
-    model_id
-        First digits of the checksum of the weights.
+    %(saved_meta)s
     """
-    data, training = meta["data"], dict(meta["attributes"].get("protocol_") or {})
+    training = meta["attributes"].get("protocol_") or {}
     limits = []
-    if data.get("simulated"):
+    if meta["data"].get("simulated"):
         limits.append("Trained on simulated data: what it makes of real cells is unknown.")
     if training.get("held_out") == "row":
         limits.append("Its losses are on held-out rows of the same donors, not on new donors.")
@@ -112,6 +100,20 @@ def network_card(meta: Mapping[str, Any], model_id: str) -> NetworkCard:
         "Rows unlike the training data get a latent representation as well; compare their "
         "reconstruction error.",
     ]
+    return card_with(meta, model_id, limits)
+
+
+@docs.dedent
+def card_with(meta: Mapping[str, Any], model_id: str, limits: Sequence[str]) -> NetworkCard:
+    """
+    Build a card with these limits.
+
+    Parameters
+    ----------
+    %(saved_meta)s
+    limits
+        What follows from the rest, in sentences.
+    """
     return NetworkCard(
         model={
             "class": meta["class"],
@@ -122,9 +124,9 @@ def network_card(meta: Mapping[str, Any], model_id: str) -> NetworkCard:
             "versions": meta["versions"],
         },
         research_use=meta["research_use"],
-        data=dict(data),
-        training=training,
+        data=dict(meta["data"]),
+        training=dict(meta["attributes"].get("protocol_") or {}),
         evaluation=dict(meta["evaluation"]),
-        limits=limits,
+        limits=list(limits),
         notes=dict(meta["notes"]),
     )

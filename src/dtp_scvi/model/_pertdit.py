@@ -49,8 +49,7 @@ class PertDiT(PerturbationModel):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     backbone
         ``"cross"``: genes look at the control, then at the drug. ``"cat"``: at one another, then
         at the drug. ``"catonly"``: at the drug alone. ``"ada"``: at one another, while drug and

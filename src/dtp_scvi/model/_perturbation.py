@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scvi import REGISTRY_KEYS
-from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
 
 from dtp_scvi._docs import docs
-from dtp_scvi._scvi import leave_original, setup_method_args
 from dtp_scvi.model._perturbation_data import check_perturbation_data
 from dtp_scvi.model._perturbation_network import NetworkShape
 from dtp_scvi.model._perturbation_predict import PerturbationPrediction
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["NetworkShape", "PerturbationModel"]
 
 
+@docs.dedent
 class PerturbationModel(PerturbationTraining, PerturbationPrediction):
     """Base of :class:`XPert` and :class:`PertDiT`.
 
@@ -28,8 +27,7 @@ class PerturbationModel(PerturbationTraining, PerturbationPrediction):
     ----------
     adata
         Data that were set up, or ``None`` with a registry.
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     features
         Which parts of the table of drugs the network is given.
 
@@ -114,10 +112,5 @@ class PerturbationModel(PerturbationTraining, PerturbationPrediction):
             "scale": scale,
         }
         arguments = check_perturbation_data(adata, arguments)
-        leave_original(PerturbationModel, adata)
-        manager = AnnDataManager(
-            fields=[LayerField(REGISTRY_KEYS.X_KEY, arguments["layer"], is_count_data=False)],
-            setup_method_args=setup_method_args(cls, {"adata": adata, **arguments}),
-        )
-        manager.register_fields(adata)
-        cls.register_manager(manager)
+        fields = [LayerField(REGISTRY_KEYS.X_KEY, arguments["layer"], is_count_data=False)]
+        cls._register(adata, PerturbationModel, fields, arguments)

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dtp_scvi.model._network_card import NetworkCard
+from dtp_scvi._docs import docs
+from dtp_scvi.model._network_card import NetworkCard, card_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+@docs.dedent
 def perturbation_card(meta: Mapping[str, Any], model_id: str) -> NetworkCard:
     """
     Build a card from what ``save`` writes.
 
     Parameters
     ----------
-    meta
-        Contents of ``model.json``.
-    model_id
-        First digits of the checksum of the weights.
+    %(saved_meta)s
     """
-    data = meta["data"]
     limits = []
-    if data.get("simulated"):
+    if meta["data"].get("simulated"):
         limits.append("Trained on simulated data: what it makes of real profiles is unknown.")
-    evaluation = dict(meta["evaluation"])
+    evaluation = meta["evaluation"]
     mse, mean = evaluation.get("delta_mse"), evaluation.get("mean_delta_mse")
     if mse is not None and mean is not None and mse >= mean:
         limits.append(
@@ -38,19 +36,4 @@ def perturbation_card(meta: Mapping[str, Any], model_id: str) -> NetworkCard:
         "dtp_scvi.tl.evaluate_perturbation for independent controls and baselines.",
         "Drugs, cell lines, doses and times far from the training data are extrapolation.",
     ]
-    return NetworkCard(
-        model={
-            "class": meta["class"],
-            "id": model_id,
-            "n_inputs": len(meta["genes"]),
-            "settings": meta["init_params"],
-            "seed": meta["seed"],
-            "versions": meta["versions"],
-        },
-        research_use=meta["research_use"],
-        data=dict(data),
-        training=dict(meta["attributes"].get("protocol_") or {}),
-        evaluation=evaluation,
-        limits=limits,
-        notes=dict(meta["notes"]),
-    )
+    return card_with(meta, model_id, limits)

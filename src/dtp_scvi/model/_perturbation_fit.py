@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dtp_scvi._validate import check_positive_int, check_range, problem
+from dtp_scvi.model._network_run import NetworkHolder, how_to_run
 from dtp_scvi.model._perturbation_data import watched_rows
 from dtp_scvi.train import PerturbationPlan, TreatedBatches, TreatedRows, run_plan
 
@@ -50,18 +51,6 @@ class PerturbationFit:
         return {name: getattr(self, name) for name in names}
 
 
-class _Holder:
-    """What scvi-tools' runner needs of a model, so that a failed fit leaves the user's alone."""
-
-    def __init__(self, module: PerturbationModule) -> None:
-        self.module, self.is_trained_ = module, False
-        self.trainer: Any = None
-        self.history_: Any = None
-
-    def to_device(self, device: Any) -> None:
-        self.module.to(device)
-
-
 def fit_perturbation(
     module: PerturbationModule,
     data: TreatedRows,
@@ -96,15 +85,12 @@ def fit_perturbation(
         patience=options.patience,
     )
     table = run_plan(
-        _Holder(module),
+        NetworkHolder(module),
         plan,
         batches,
-        max_epochs=options.max_epochs,
         seed=options.seed,
-        accelerator=options.accelerator,
-        devices=options.devices,
         description="perturbation",
-        verbose=options.verbose,
+        **how_to_run(options),
     )
     module.to("cpu").eval()
     evaluation = {

@@ -10,7 +10,7 @@ from dtp_scvi._docs import docs
 from dtp_scvi._logging import warn
 from dtp_scvi._scvi import setup_args
 from dtp_scvi._validate import problem, shorten
-from dtp_scvi.model._bundle import read_meta, read_weights
+from dtp_scvi.model._bundle import read_meta_of, read_weights
 from dtp_scvi.model._perturbation_data import describe_treated, three_parts
 from dtp_scvi.model._perturbation_fit import PerturbationFit, fit_perturbation
 from dtp_scvi.model._perturbation_network import PerturbationNetwork
@@ -72,11 +72,7 @@ class PerturbationTraining(PerturbationNetwork):
             Weight of the past in the running mean of weights that is kept; 0 for none.
         n_watched
             Most validation rows to watch, drawn evenly over drugs.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices of Lightning.
-        %(verbose)s
+        %(run_options)s
 
         Raises
         ------
@@ -140,12 +136,7 @@ class PerturbationTraining(PerturbationNetwork):
             a tensor is left.
         """
         path = Path(dir_path)
-        meta = read_meta(path)
-        if meta["class"] != type(self).__name__:
-            msg = problem(
-                f"a {type(self).__name__} in {path}", f"a {meta['class']}", "Name another path."
-            )
-            raise ValueError(msg)
+        meta = read_meta_of(path, type(self).__name__, "Name another path.")
         attributes = meta["attributes"]
         return self._take(
             read_weights(path, meta), meta["genes"], attributes["cells_"], strict=strict

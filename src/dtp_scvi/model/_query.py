@@ -9,13 +9,25 @@ import numpy as np
 import torch
 
 from dtp_scvi._threads import torch_share
-from dtp_scvi.data import N_READERS, iter_blocks, scale_kind
+from dtp_scvi._validate import check_one_of, matrix_name
+from dtp_scvi.data import (
+    N_READERS,
+    Scale,
+    align_genes,
+    gene_names,
+    get_matrix,
+    iter_blocks,
+    resolve_scale,
+    scale_kind,
+)
 from dtp_scvi.module import SparseBatch, one_against_rest, sparse_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dtp_scvi.data import Block, GeneAlignment, Scale
+    from anndata import AnnData
+
+    from dtp_scvi.data import Block, GeneAlignment
     from dtp_scvi.module import StudentModule, TransformerModule
 
 Missing = Literal["mean", "zero", "error"]
@@ -87,6 +99,35 @@ class Query:
         return iter_blocks(
             self.matrix, self.alignment, scale=self.scale, check=self.name, **kwargs
         )
+
+
+def match_genes(
+    adata: AnnData, genes: np.ndarray, gene_key: str | None, missing: str, min_coverage: float
+) -> GeneAlignment:
+    """Match the genes of a query by name, through aliases; raise where too few are found."""
+    check_one_of(missing, MISSING, "missing")
+    alignment = align_genes(gene_names(adata, gene_key), genes)
+    alignment.check(1.0 if missing == "error" else min_coverage)
+    return alignment
+
+
+def expression_query(
+    adata: AnnData,
+    genes: np.ndarray,
+    *,
+    layer: str | None,
+    gene_key: str | None,
+    scale: str,
+    missing: Missing,
+    min_coverage: float,
+    known: bool = False,
+) -> Query:
+    """Find the values of a model's genes; where ``known``, scale and values were checked before."""
+    matrix = get_matrix(adata, layer)
+    name = matrix_name(layer)
+    alignment = match_genes(adata, genes, gene_key, missing, min_coverage)
+    found = Scale(scale) if known else resolve_scale(matrix, scale, name=name, values=True)
+    return Query(matrix, found, alignment, missing, name=None if known else name)
 
 
 class Predicted(NamedTuple):

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 from scvi import REGISTRY_KEYS
-from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
 
 from dtp_scvi._docs import docs
-from dtp_scvi._scvi import EmbeddingField, init_params, leave_original, setup_method_args
+from dtp_scvi._scvi import EmbeddingField, init_params
 from dtp_scvi._validate import check_one_of, check_positive_int, check_range, problem
 from dtp_scvi.model._vae_data import check_vae_data
 from dtp_scvi.model._vae_fit import FitOptions
@@ -88,8 +87,7 @@ class ResVAE(TrainableVAE):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     preset
         ``"sf"``, ``"gf"``, ``"dist"`` or none. What is given below replaces the preset's.
     genes
@@ -196,8 +194,7 @@ class ResVAE(TrainableVAE):
         %(scale)s
             ``"as_is"`` takes values of ``X`` or of a layer as they are.
         %(donor_key)s
-        **kwargs
-            Passed on to scvi-tools.
+        %(setup_kwargs)s
 
         Raises
         ------
@@ -216,13 +213,7 @@ class ResVAE(TrainableVAE):
         arguments["donor_key"] = donor_key
         found = check_vae_data(adata, **arguments)
         arguments["scale"] = str(found.scale)
-        leave_original(TrainableVAE, adata)
-        manager = AnnDataManager(
-            fields=[x_field(layer, obsm_key)],
-            setup_method_args=setup_method_args(cls, {"adata": adata, **arguments}),
-        )
-        manager.register_fields(adata, **kwargs)
-        cls.register_manager(manager)
+        cls._register(adata, TrainableVAE, [x_field(layer, obsm_key)], arguments, **kwargs)
 
     @staticmethod
     def suggest(trial: Any, ranges: Ranges = "sf") -> dict[str, dict[str, Any]]:

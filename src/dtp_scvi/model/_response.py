@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from dtp_scvi._docs import docs
-from dtp_scvi._validate import check_one_of, problem
+from dtp_scvi._validate import check_one_of
 from dtp_scvi.data import check_object
 from dtp_scvi.model._response_base import DIRECTIONS, Direction, ResponseBase
 from dtp_scvi.model._response_data import read_training
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from dtp_scvi.model._query import Missing, Query
-    from dtp_scvi.model._response_reference import InputReference
 
 
 @docs.dedent
@@ -117,10 +116,7 @@ class ResponseModel(ResponseBase):
             Column of ``adata.obs`` with the donor of each row; rows of a donor are left out
             together when the penalty is chosen. Each row is its own donor without it.
         %(scale)s
-        units
-            Units of the response, for the card and the score's record.
-        direction
-            What a higher response means.
+        %(response_meaning)s
 
         Returns
         -------
@@ -147,11 +143,8 @@ class ResponseModel(ResponseBase):
         fitted, settings = fit_response(
             given, INPUTS[self.inputs_], as_rank=self.target_ == "rank"
         )
-        self.fitted_, self.settings_ = fitted, settings
-        self.genes_, self.targets_, self.data_ = given.genes, given.targets, given.summary
-        ranked = f"rank of the {units or 'response'} among the training rows, 0 to 1"
-        self.units_ = ranked if self.target_ == "rank" else units
-        self.direction_ = direction
+        self.fitted_ = fitted
+        self._record(given, settings, units, direction)
         return self
 
     @docs.dedent
@@ -176,12 +169,7 @@ class ResponseModel(ResponseBase):
             deviation over the rows onto those of the training rows, so that a row's prediction
             depends on the other rows; ``"rank"`` uses each row's ranks only: closed inputs take
             the mean training value of a gene's rank.
-        %(layer)s
-        %(gene_key)s
-        %(scale)s
-        %(missing)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(query_input)s
 
         Returns
         -------
@@ -245,14 +233,8 @@ class ResponseModel(ResponseBase):
         state = {name: value.numpy() for name, value in weights.items()}
         self.fitted_ = Fitted.from_arrays(state, INPUTS[self.inputs_], len(self.genes_))
 
-    def _check_fitted(self) -> InputReference:
-        return self._fit_of().reference
-
     def _fit_of(self) -> Fitted:
-        if self.fitted_ is None:
-            msg = problem("a fitted ResponseModel", "one that is not", "Run fit() first.")
-            raise RuntimeError(msg)
-        return self.fitted_
+        return self._fitted(self.fitted_)
 
     def _state(self) -> dict[str, torch.Tensor]:
         arrays = self._fit_of().to_arrays()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dtp_scvi._docs import docs
 from dtp_scvi.model._bundle import RESPONSE_MODEL
-from dtp_scvi.model._card_text import bullets, section, table
+from dtp_scvi.model._card_base import Card
+from dtp_scvi.model._card_text import about, bullets, listed, page, pairs, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_UNFILLED = "*not filled in*"
 _TEXTS = (
     "intended_use",
     "population",
@@ -25,8 +25,9 @@ _TEXTS = (
 )
 
 
+@docs.dedent
 @dataclass(frozen=True, kw_only=True)
-class ResponseCard:
+class ResponseCard(Card):
     """
     What a response model is, what it was trained on, what it is worth, and what it is not.
 
@@ -46,10 +47,7 @@ class ResponseCard:
         Spearman's correlation on rows of others, with its interval and comparators.
     inputs
         What a query needs.
-    limits
-        What follows from the above, in sentences.
-    notes
-        Texts that were given.
+    %(card_notes)s
 
     Examples
     --------
@@ -69,44 +67,33 @@ class ResponseCard:
     limits: list[str]
     notes: dict[str, str]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers and strings."""
-        return asdict(self)
-
-    def to_json(self) -> str:
-        """The same as JSON."""
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
-
     def to_markdown(self) -> str:
         """A page to read."""
         model, notes = self.model, self.notes
         title = notes.get("title") or model["name"] or f"{model['class']} {model['id']}"
-        about = [(name, value) for name, value in model.items() if name != "versions"]
-        about.append(("versions", ", ".join(f"{k} {v}" for k, v in model["versions"].items())))
-        parts = [
-            f"# {title}",
-            f"**{self.research_use}**",
-            *section("Limits", bullets(self.limits)),
-            *section("What it is", table(("", ""), about)),
-            *section("What it predicts", _targets(self.target)),
-            *section("What it was trained on", table(("", ""), list(self.data.items()))),
-            *section("What it is worth", _worth(self.evaluation, self.settings)),
-            *section("What a query needs", table(("", ""), list(self.inputs.items()))),
-            *section("About", table(("", ""), [(t, notes.get(t) or _UNFILLED) for t in _TEXTS])),
-        ]
-        return "\n\n".join(parts) + "\n"
+        return page(
+            title,
+            self.research_use,
+            {
+                "Limits": bullets(self.limits),
+                "What it is": pairs({**model, "versions": listed(model["versions"])}),
+                "What it predicts": _targets(self.target),
+                "What it was trained on": pairs(self.data),
+                "What it is worth": _worth(self.evaluation, self.settings),
+                "What a query needs": pairs(self.inputs),
+                "About": about(notes, _TEXTS),
+            },
+        )
 
 
+@docs.dedent
 def response_card(meta: Mapping[str, Any], model_id: str) -> ResponseCard:
     """
     Build a card from what ``save`` writes.
 
     Parameters
     ----------
-    meta
-        Contents of ``model.json``.
-    model_id
-        First digits of the checksum of the weights.
+    %(saved_meta)s
     """
     return ResponseCard(
         model={

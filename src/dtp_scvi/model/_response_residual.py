@@ -13,6 +13,8 @@ from scipy.stats import spearmanr
 
 from dtp_scvi._constants import TARGET_SUM
 from dtp_scvi.data import coexpression_programs
+from dtp_scvi.model._network_run import NetworkHolder
+from dtp_scvi.model._residuals import Schedule, fit_residuals
 from dtp_scvi.model._response_input import CLOSED
 from dtp_scvi.model._response_linear import (
     Targets,
@@ -23,15 +25,7 @@ from dtp_scvi.model._response_linear import (
 from dtp_scvi.model._response_reference import InputReference, checked_arrays
 from dtp_scvi.module import ResponseModule, sorted_columns, sparse_batch
 from dtp_scvi.nn import seeded
-from dtp_scvi.train import (
-    ResidualPlan,
-    Rows,
-    SparseBatches,
-    gene_attributions,
-    principal_axes,
-    run_plan,
-    token_basis,
-)
+from dtp_scvi.train import Rows, gene_attributions, principal_axes, token_basis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,35 +37,6 @@ if TYPE_CHECKING:
     from dtp_scvi.train import Axes, TokenBasis
 
 N_AXES = 100
-
-
-@dataclass
-class Network:
-    """A network in training, as scvi-tools' runner takes it."""
-
-    module: ResponseModule
-    is_trained_: bool = False
-    trainer: Any = None
-    history_: Any = None
-
-    def to_device(self, device: Any) -> None:
-        """Move the network."""
-        self.module.to(device)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How the residuals are trained."""
-
-    max_epochs: int
-    batch_size: int
-    lr: float
-    weight_decay: float
-    token_lr: float
-    patience: int
-    accelerator: str
-    devices: Any
-    verbose: bool
 
 
 def as_rows(log: sp.csr_matrix) -> sp.csr_matrix:
@@ -167,7 +132,7 @@ def fit_network(
         "linear",
         module.boundaries.numpy(),
     )
-    history = fit_residuals(module, data, folds, schedule, seed)
+    history = fit_residuals(NetworkHolder(module), data, folds, schedule, seed)
     by_target = [
         gene_attributions(module, rows, data.total, "linear", t) for t in range(len(y.mean))
     ]
@@ -216,52 +181,6 @@ def _settings(
         "spearman_left_out_by_target": whole,
         "spearman_left_out_linear": alone,
     }
-
-
-def fit_residuals(
-    module: ResponseModule,
-    data: Rows,
-    folds: Folds,
-    schedule: Schedule,
-    seed: int,
-) -> pd.DataFrame:
-    """Train each member, which holds out a fold, and return the losses of every epoch."""
-    tables = []
-    n_members = len(module.members)
-    for member in range(n_members):
-        train, held_out = folds[member % len(folds)]
-        batches = SparseBatches(
-            data,
-            train,
-            held_out,
-            batch_size=schedule.batch_size,
-            thin=0.0,
-            seed=seed + member,
-        )
-        plan = ResidualPlan(
-            module,
-            member,
-            token_lr=schedule.token_lr,
-            lr=schedule.lr,
-            weight_decay=schedule.weight_decay,
-            n_steps=schedule.max_epochs * batches.n_batches,
-            patience=schedule.patience,
-        )
-        table = run_plan(
-            Network(module),
-            plan,
-            batches,
-            max_epochs=schedule.max_epochs,
-            seed=seed + member,
-            accelerator=schedule.accelerator,
-            devices=schedule.devices,
-            description=f"member {member + 1}/{n_members}",
-            verbose=schedule.verbose,
-        )
-        module.member_scale[member] = plan.best_scale
-        tables.append(table.assign(member=member))
-    module.to("cpu").eval()
-    return pd.concat(tables, ignore_index=True)
 
 
 def start(

@@ -6,33 +6,31 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from dtp_scvi._docs import docs
-from dtp_scvi._validate import check_one_of, check_positive_int, check_range, problem
-from dtp_scvi.data import Scale, check_object
-from dtp_scvi.model._arguments import check_architecture
-from dtp_scvi.model._response import ResponseModel
-from dtp_scvi.model._response_base import DIRECTIONS, Direction, ResponseBase
+from dtp_scvi._validate import check_one_of, check_positive_int
+from dtp_scvi.data import check_object
+from dtp_scvi.model._arguments import check_architecture, check_dropout
+from dtp_scvi.model._residuals import Schedule
+from dtp_scvi.model._response_base import DIRECTIONS, Direction
 from dtp_scvi.model._response_data import read_training
+from dtp_scvi.model._response_distill import ResponseDistillation
 from dtp_scvi.model._response_input import ALIGN, CLOSED, Align
-from dtp_scvi.model._response_predict import linear_values, standardised
-from dtp_scvi.model._response_residual import NetworkFit, Schedule, fit_network, network_outputs
+from dtp_scvi.model._response_predict import standardised
+from dtp_scvi.model._response_residual import NetworkFit, fit_network, network_outputs
 from dtp_scvi.module import LOSSES, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import torch
+    from anndata import AnnData
 
     from dtp_scvi.model._query import InputOptions, Query
-    from dtp_scvi.model._response_reference import InputReference
-
-_TEACHER = "teacher"
 
 
 @docs.dedent
-class ResponseTransformer(ResponseBase):
+class ResponseTransformer(ResponseDistillation):
     """Predicts several continuous responses of a sample, such as the AUCs of many drugs.
 
     The counterpart of :class:`DTPTransformer` for numbers instead of classes. Inputs are
@@ -55,18 +53,8 @@ class ResponseTransformer(ResponseBase):
         order alone have no units: see :attr:`units_`.
     n_programs
         Number of co-expression modules.
-    n_components
-        Coordinates of a program, its leading principal components.
-    d_model
-        Width of a token.
-    n_blocks
-        Number of Transformer blocks.
-    n_heads
-        Number of attention heads; divides ``d_model``.
-    dropout
-        Dropout rate, 0 to 1.
-    gene_dropout
-        Range of the share of genes hidden from a training batch.
+    %(program_network)s
+    %(program_dropout)s
     n_members
         Number of residual networks, at most 5. Each holds out another fold of the donors.
 
@@ -123,10 +111,7 @@ class ResponseTransformer(ResponseBase):
         check_one_of(target, ("value", "rank"), "target")
         check_one_of(loss, LOSSES, "loss")
         check_architecture(n_programs, n_components, d_model, n_blocks, n_heads, n_members)
-        check_range(dropout, "dropout", 0, 0.95)
-        low, high = gene_dropout
-        check_range(low, "gene_dropout[0]", 0, high)
-        check_range(high, "gene_dropout[1]", low, 0.95)
+        gene_dropout = check_dropout(dropout, gene_dropout)
         super().__init__(name)
         self.target_ = target
         self._architecture: dict[str, Any] = {
@@ -138,7 +123,7 @@ class ResponseTransformer(ResponseBase):
             "n_heads": n_heads,
             "d_hidden": 2 * d_model,
             "dropout": dropout,
-            "gene_dropout": (float(low), float(high)),
+            "gene_dropout": gene_dropout,
             "n_members": n_members,
         }
         self.seed_: int | None = None
@@ -189,27 +174,11 @@ class ResponseTransformer(ResponseBase):
             Column of ``adata.obs`` with the donor of each row; a donor's rows are held out
             together. Each row is its own donor without it.
         %(scale)s
-        units
-            Units of the responses, for the card and the score's record.
-        direction
-            What a higher response means.
+        %(response_meaning)s
         max_epochs
             Most epochs of a member.
-        batch_size
-            Rows per step.
-        lr
-            Peak of the one-cycle learning rate.
-        weight_decay
-            Weight decay of AdamW.
-        token_lr
-            Learning rate of the token projections as a share of ``lr``.
-        patience
-            Epochs without improvement before a member stops.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices as Lightning takes them.
-        %(verbose)s
+        %(member_schedule)s
+        %(run_options)s
 
         Returns
         -------
@@ -237,23 +206,21 @@ class ResponseTransformer(ResponseBase):
             scale=scale,
         )
         schedule = Schedule(
-            max_epochs,
-            batch_size,
-            lr,
-            weight_decay,
-            token_lr,
-            patience,
-            accelerator,
-            devices,
-            verbose,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            weight_decay=weight_decay,
+            token_lr=token_lr,
+            patience=patience,
+            accelerator=accelerator,
+            devices=devices,
+            verbose=verbose,
         )
         self._fit = fit_network(
             given, self._architecture, schedule, as_rank=self.target_ == "rank", seed=seed
         )
-        self.seed_, self.settings_ = seed, self._fit.settings
-        self.genes_, self.targets_, self.data_ = given.genes, given.targets, given.summary
-        self.direction_, self.units_ = direction, self._units_of(units)
-        self.evaluation_ = {}
+        self._record(given, self._fit.settings, units, direction)
+        self.seed_, self.evaluation_ = seed, {}
         return self
 
     @docs.dedent
@@ -314,69 +281,6 @@ class ResponseTransformer(ResponseBase):
             out[rows] = found
         return out
 
-    @docs.dedent
-    def distill(
-        self,
-        adata: AnnData,
-        n_genes: int = 1000,
-        *,
-        target: str | None = None,
-        layer: str | None = None,
-        gene_key: str | None = None,
-        donor_key: str | None = None,
-        scale: str = "auto",
-    ) -> ResponseModel:
-        """Fit a linear model on a panel of genes to this model's predictions.
-
-        The panel holds the genes of the largest mean absolute attribution. Rows need no response:
-        the more rows, the closer the student.
-
-        Parameters
-        ----------
-        %(adata)s
-        n_genes
-            Size of the panel.
-        target
-            Which response; needed where the model has several.
-        %(layer)s
-        %(gene_key)s
-        donor_key
-            Column of ``adata.obs`` with the donor of each row.
-        %(scale)s
-
-        Returns
-        -------
-        A :class:`ResponseModel`. Its ``settings_["spearman_left_out"]`` is its agreement with this
-        model on donors that were left out, and ``settings_["teacher"]`` the id of this model.
-
-        Raises
-        ------
-        ValueError
-            When ``n_genes`` exceeds the genes of the model, or the expression is unfit.
-        """
-        check_positive_int(n_genes, "n_genes")
-        check_range(n_genes, "n_genes", 1, len(self.genes_))
-        which = self.target_index(target)
-        query = self.prepare(adata, layer=layer, gene_key=gene_key, scale=scale)
-        found = np.flatnonzero(query.alignment.observed)
-        panel = np.sort(found[np.argsort(-self.importance_[found], kind="stable")[:n_genes]])
-        rows = AnnData(
-            linear_values(query)[:, panel],
-            obs=adata.obs.assign(**{_TEACHER: self.predict_query(query)[:, which]}),
-            var=pd.DataFrame(index=self.genes_[panel]),
-        )
-        student = ResponseModel(self.name_).fit(
-            rows,
-            _TEACHER,
-            donor_key=donor_key,
-            scale=str(Scale.NORMALIZED),
-            units=self.units_,
-            direction=self.direction_,
-        )
-        student.targets_ = (self.targets_[which],)
-        student.settings_["teacher"] = self.id_
-        return student
-
     @property
     def importance_(self) -> np.ndarray:
         """Mean absolute attribution of each gene over rows and targets, (n_genes,)."""
@@ -394,23 +298,12 @@ class ResponseTransformer(ResponseBase):
         )
 
     def _units_of(self, units: str) -> str:
-        name = units or "response"
         if self._architecture["loss"] == "rank":
-            return f"ordered as the {name}, without units"
-        return (
-            f"rank of the {name} among the training rows, 0 to 1"
-            if self.target_ == "rank"
-            else units
-        )
-
-    def _check_fitted(self) -> InputReference:
-        return self._fit_of().reference
+            return f"ordered as the {units or 'response'}, without units"
+        return super()._units_of(units)
 
     def _fit_of(self) -> NetworkFit:
-        if self._fit is None:
-            msg = problem("a fitted ResponseTransformer", "one that is not", "Run fit() first.")
-            raise RuntimeError(msg)
-        return self._fit
+        return self._fitted(self._fit)
 
     def _state(self) -> dict[str, torch.Tensor]:
         return self._fit_of().to_state()

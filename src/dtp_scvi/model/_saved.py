@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from scvi import REGISTRY_KEYS
+from scvi.data import AnnDataManager
 from scvi.model.base import BaseModelClass
 
 from dtp_scvi._constants import REPRESENTATION_RESEARCH_USE
-from dtp_scvi._scvi import setup_args
+from dtp_scvi._docs import docs
+from dtp_scvi._scvi import leave_original, setup_args, setup_method_args
 from dtp_scvi._validate import problem
-from dtp_scvi.model._bundle import read_meta, read_weights, weights_hash, write_bundle
+from dtp_scvi.model._bundle import read_meta_of, read_weights, weights_hash, write_bundle
 from dtp_scvi.model._card import ModelCard, with_notes
 from dtp_scvi.model._checks import check_same_genes
 from dtp_scvi.model._network_card import NetworkCard, network_card
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@docs.dedent
 class SavedModel(BaseModelClass):
     """A model of scvi-tools whose files are safetensors and JSON instead of a pickle.
 
@@ -37,8 +40,7 @@ class SavedModel(BaseModelClass):
     ----------
     adata
         AnnData that was set up for the class.
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     """
 
     genes_: np.ndarray
@@ -50,6 +52,24 @@ class SavedModel(BaseModelClass):
     _saved: ClassVar[tuple[str, ...]] = ()
     """Attributes, JSON-able, that a subclass saves beside the common ones."""
     _research_use: ClassVar[str] = REPRESENTATION_RESEARCH_USE
+
+    @classmethod
+    def _register(
+        cls,
+        adata: AnnData,
+        family: type[BaseModelClass],
+        fields: list[Any],
+        arguments: Mapping[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        """Register data that were checked; ``family`` is the base of the classes set up alike."""
+        leave_original(family, adata)
+        manager = AnnDataManager(
+            fields=fields,
+            setup_method_args=setup_method_args(cls, {"adata": adata, **arguments}),
+        )
+        manager.register_fields(adata, **kwargs)
+        cls.register_manager(manager)
 
     @property
     def settings_(self) -> str:
@@ -149,6 +169,7 @@ class SavedModel(BaseModelClass):
         fields = self.registry_["field_registries"]
         return fields[REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"]
 
+    @docs.dedent
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write weights, settings and the model card into a new directory.
 
@@ -157,10 +178,7 @@ class SavedModel(BaseModelClass):
 
         Parameters
         ----------
-        dir_path
-            Directory to write.
-        overwrite
-            Replace a directory that exists.
+        %(save_to)s
 
         Raises
         ------
@@ -195,14 +213,7 @@ class SavedModel(BaseModelClass):
             When it is damaged, foreign, of another class, or ``adata`` has other genes.
         """
         path = Path(dir_path)
-        meta = read_meta(path)
-        if meta.get("class") != cls.__name__:
-            msg = problem(
-                f"a {cls.__name__} in {path}",
-                f"a {meta.get('class')}",
-                f"Use {meta.get('class')}.load, or dtp_scvi.model.load_model.",
-            )
-            raise ValueError(msg)
+        meta = read_meta_of(path, cls.__name__)
         state = read_weights(path, meta)
         registry = meta["registry"]
         x_state = registry["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]

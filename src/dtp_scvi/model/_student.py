@@ -6,45 +6,31 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
 
 from dtp_scvi._constants import STUDENT, TEACHER
 from dtp_scvi._docs import docs
 from dtp_scvi._scvi import init_params
 from dtp_scvi._validate import check_positive_int, check_range, problem
-from dtp_scvi.data import Scale, draw_rows, scale_kind
+from dtp_scvi.data import Scale
 from dtp_scvi.model._checks import check_same_genes
 from dtp_scvi.model._classifier import ExpressionClassifier
-from dtp_scvi.model._data_summary import describe_data
 from dtp_scvi.model._evidence import space_reference
 from dtp_scvi.model._imitation import imitation_rows
-from dtp_scvi.model._training_data import TrainingData, read_training_data
-from dtp_scvi.module import StudentModule, one_against_rest
+from dtp_scvi.model._student_fit import measured_fidelity, stable_panel, start_student
+from dtp_scvi.model._training_data import read_training_data
+from dtp_scvi.module import StudentModule
 from dtp_scvi.nn import seeded
-from dtp_scvi.stats import fidelity, logit
-from dtp_scvi.train import (
-    DistillPlan,
-    Panel,
-    Rows,
-    SparseBatches,
-    choose_panel,
-    gene_attributions,
-    log_rows,
-    panel_table,
-    ridge_start,
-    run_plan,
-)
+from dtp_scvi.train import DistillPlan, SparseBatches, panel_table, run_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import torch
     from anndata import AnnData
 
     from dtp_scvi.model._transformer import DTPTransformer
 
-_DONOR_CELLS = 250
 _MIXTURES = 32
-_MOST_RIDGE_ROWS = 60_000
 NUISANCE = ("ribosomal", "mitochondrial", "sex", "haemoglobin", "dissociation")
 
 
@@ -59,8 +45,7 @@ class DTPStudent(ExpressionClassifier):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     n_genes
         Size of the panel.
     n_directions
@@ -191,19 +176,10 @@ class DTPStudent(ExpressionClassifier):
             Kinds of :func:`dtp_scvi.data.nuisance_genes` that stay out of the panel.
         mixtures
             Mixtures of two training rows per row, at most 30,000 in all.
-        batch_size
-            Rows per step.
-        lr
-            Peak of the one-cycle learning rate.
-        weight_decay
-            Weight decay of AdamW.
+        %(one_cycle)s
         patience
             Epochs without improvement before training stops.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices as Lightning takes them.
-        %(verbose)s
+        %(run_options)s
 
         Raises
         ------
@@ -222,10 +198,12 @@ class DTPStudent(ExpressionClassifier):
             )
         self._check_teacher(teacher)
         given = read_training_data(self, indices, seed)
-        panel = self._choose(teacher, given, exclude, seed)
+        panel, self.stability_ = stable_panel(teacher, given, self.n_genes, exclude, seed)
         train, held_out = given.inner.folds[0]
         data, train, coordinates = imitation_rows(teacher, given, train, panel, mixtures, seed)
-        self.module = self._seeded_module(teacher, data, train, coordinates, seed, panel)
+        module = self._new_module(seed, teacher.module.n_space)
+        start_student(module, teacher, data, train, coordinates, panel, Scale(self.scale_))
+        self.module = module
         batches = SparseBatches(data, train, held_out, batch_size=batch_size, thin=0.0, seed=seed)
         plan = DistillPlan(
             self.module,
@@ -264,10 +242,10 @@ class DTPStudent(ExpressionClassifier):
         )
         # A promise of coverage holds for the scores that it was fitted on, not for an imitation.
         self.conformal_ = None
-        self.data_, self.evaluation_ = describe_data(self, given), {}
+        self._record(given, seed)
         self.notes_ = {**teacher.notes_, **self.notes_}
-        self.seed_, self.train_rows_ = seed, given.which
-        self.fidelity_ = self._measure(data, held_out, given.inner.unit)
+        found = measured_fidelity(self, data, held_out)
+        self.fidelity_ = {**found, "held_out": given.inner.unit}
         self.is_trained_ = True
 
     def _own_teacher(self, indices: np.ndarray | None, **kwargs: Any) -> DTPTransformer:
@@ -292,83 +270,3 @@ class DTPStudent(ExpressionClassifier):
                 "Set up both on the same labels.",
             )
             raise ValueError(msg)
-
-    def _choose(
-        self,
-        teacher: DTPTransformer,
-        given: TrainingData,
-        exclude: Sequence[str],
-        seed: int,
-    ) -> Panel:
-        """Average attributions per donor and pick the panel."""
-        rng = np.random.default_rng(seed)
-        groups = np.zeros(len(given.codes), int) if given.donors is None else given.donors
-        by_donor, detected = [], []
-        for donor in np.unique(groups):
-            here = np.flatnonzero(groups == donor)
-            here = here[draw_rows(len(here), None, _DONOR_CELLS, rng)]
-            rows, kind = given.matrix[here], scale_kind(given.scale)
-            output = teacher._positive_output
-            by_donor.append(
-                gene_attributions(teacher.module, rows, given.total[here], kind, output)
-            )
-            detected.append(rows.getnnz(axis=0) > 0)
-        panel = choose_panel(
-            np.stack(by_donor),
-            np.stack(detected),
-            teacher.genes_.tolist(),
-            self.n_genes,
-            exclude=exclude,
-            seed=seed,
-        )
-        self.stability_ = {
-            "jaccard": panel.jaccard,
-            "n_donors": len(by_donor),
-            "n_excluded": panel.n_excluded,
-        }
-        return panel
-
-    def _seeded_module(
-        self,
-        teacher: DTPTransformer,
-        data: Rows,
-        train: np.ndarray,
-        coordinates: np.ndarray,
-        seed: int,
-        panel: Panel,
-    ) -> StudentModule:
-        """Return a network that starts from ridge regressions on what the teacher computes.
-
-        Its linear skip regresses the teacher's outputs, its directions the teacher's program
-        coordinates where these count. The space is the first member's in any case.
-        """
-        n_space = teacher.module.n_space
-        module = self._new_module(seed, n_space)
-        train = train[:_MOST_RIDGE_ROWS]
-        n_measured = int((data.labels[train] >= 0).sum())
-        log = log_rows(data.matrix[train], data.total[train], Scale(self.scale_))
-        n_outputs = data.offset.shape[1]
-        target = np.hstack([data.offset[train], coordinates[train]])
-        start = ridge_start(log, target, n_measured)
-        space = slice(n_outputs, n_outputs + n_space)
-        module.set_basis(start.mean, start.sd, start.weight[:, :n_outputs], start.bias[:n_outputs])
-        module.set_space(start.weight[:, space], start.bias[space])
-        own = space.start if 0 in teacher.module.live_members else space.stop
-        module.start_directions(start.weight[:, own:], start.bias[own:])
-        importance = panel.importance[panel.genes].astype(np.float32)
-        module.importance.copy_(torch.from_numpy(importance))
-        return module
-
-    @torch.no_grad()
-    def _measure(self, data: Rows, held_out: np.ndarray, unit: str) -> dict[str, Any]:
-        """Compare with the teacher on rows the student was not fitted to."""
-        positive = self.classes_.index(self.positive_)
-        raw = self.module.raw_logits(data.batch(held_out))
-        student = one_against_rest(raw.double())[:, positive].numpy()
-        outputs = torch.from_numpy(data.offset[held_out]).double()
-        teacher = one_against_rest(outputs)[:, positive].numpy()
-        # The threshold is one on calibrated probabilities; their logit keeps every rank.
-        cut = float(logit(np.array([self.threshold_["value"]]))[0])
-        both = [logit(self.calibrated(column)) for column in (teacher, student)]
-        measured = fidelity(*both, teacher_threshold=cut, student_threshold=cut)
-        return {**measured, "held_out": unit}

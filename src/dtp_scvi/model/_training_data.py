@@ -45,6 +45,22 @@ class TrainingData:
         """Donor of each row as a list."""
         return None if self.donors is None else self.donors.tolist()
 
+    def donors_of(self, rows: np.ndarray) -> np.ndarray | None:
+        """Donors of held-out rows; ``None`` for one donor, or where donors were not kept whole."""
+        if self.donors is None or self.inner.unit != "donor":
+            return None
+        found = self.donors[rows]
+        return found if len(set(found)) > 1 else None
+
+    def protocol(self, n_held_out: int) -> dict[str, Any]:
+        """What a model that held out so many rows says of its training."""
+        return {
+            "held_out": self.inner.unit,
+            "n_rows": len(self.which),
+            "n_donors": None if self.donors is None else len(set(self.donors)),
+            "threshold_rows": n_held_out,
+        }
+
 
 def read_training_data(
     model: ExpressionClassifier, indices: np.ndarray | None, seed: int

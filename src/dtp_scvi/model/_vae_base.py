@@ -11,18 +11,12 @@ import pandas as pd
 from dtp_scvi._docs import docs
 from dtp_scvi._logging import progress
 from dtp_scvi._scvi import setup_args
-from dtp_scvi._validate import check_one_of, matrix_name, problem
-from dtp_scvi.data import Scale, embedding_record, get_matrix, resolve_scale
+from dtp_scvi._validate import check_one_of, problem
+from dtp_scvi.data import embedding_record
 from dtp_scvi.model._checks import check_not_empty, check_same_kind
-from dtp_scvi.model._query import MISSING, Missing, Query
+from dtp_scvi.model._query import MISSING, Missing, Query, expression_query
 from dtp_scvi.model._saved import SavedModel
-from dtp_scvi.model._vae_data import (
-    align_embedding,
-    align_expression,
-    embedding,
-    panel_of,
-    query_embedding,
-)
+from dtp_scvi.model._vae_data import align_embedding, embedding, embedding_query, panel_of
 from dtp_scvi.model._vae_stream import VAEInputOptions, stream_vae
 
 if TYPE_CHECKING:
@@ -108,8 +102,7 @@ class LatentModel(SavedModel):
         %(gene_key)s
         %(scale)s
         %(missing)s
-        min_coverage
-            Least share of the model's genes that must be found, 0 to 1.
+        %(min_coverage)s
 
         Raises
         ------
@@ -129,10 +122,7 @@ class LatentModel(SavedModel):
         if self.obsm_key_ is not None:
             key = self.obsm_key_ if obsm_key is None else obsm_key
             check_same_kind(type(self).__name__, self.scale_, scale)
-            matrix, names = query_embedding(adata, key, self.embedding_)
-            named = isinstance(adata.obsm[key], pd.DataFrame)
-            alignment = align_embedding(key, names, self.genes_, named=named)
-            return Query(matrix, Scale.AS_IS, alignment, missing, name=f"adata.obsm[{key!r}]")
+            return embedding_query(adata, key, self.embedding_, self.genes_, missing)
         if obsm_key is not None:
             msg = problem("expression, as in training", f"obsm_key={obsm_key!r}", "Leave it out.")
             raise ValueError(msg)
@@ -140,12 +130,16 @@ class LatentModel(SavedModel):
         if known:
             arguments = setup_args(self.registry_)
             layer, scale = arguments["layer"], arguments["scale"]
-        matrix = get_matrix(adata, layer)
-        name = matrix_name(layer)
-        floor = 1.0 if missing == "error" else min_coverage
-        alignment = align_expression(adata, self.genes_, gene_key, floor)
-        found = Scale(scale) if known else resolve_scale(matrix, scale, name=name, values=True)
-        return Query(matrix, found, alignment, missing, name=None if known else name)
+        return expression_query(
+            adata,
+            self.genes_,
+            layer=layer,
+            gene_key=gene_key,
+            scale=scale,
+            missing=missing,
+            min_coverage=min_coverage,
+            known=known,
+        )
 
     def _map(
         self,
@@ -199,8 +193,7 @@ class LatentModel(SavedModel):
         seed
             Seed of the draws; ``None`` draws a fresh one.
         %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(input_kwargs)s
 
         Returns
         -------
@@ -244,12 +237,8 @@ class LatentModel(SavedModel):
         Parameters
         ----------
         %(adata)s
-        indices
-            Rows to decode, in any order; all by default.
-        %(batch_size)s
-        %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(chosen_rows)s
+        %(input_kwargs)s
 
         Returns
         -------
@@ -285,12 +274,8 @@ class LatentModel(SavedModel):
         Parameters
         ----------
         %(adata)s
-        indices
-            Rows to compare, in any order; all by default.
-        %(batch_size)s
-        %(verbose)s
-        **input_kwargs
-            Arguments of :meth:`prepare`.
+        %(chosen_rows)s
+        %(input_kwargs)s
 
         Returns
         -------

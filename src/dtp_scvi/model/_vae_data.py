@@ -28,6 +28,7 @@ from dtp_scvi.data import (
     iter_blocks,
     resolve_scale,
 )
+from dtp_scvi.model._query import Missing, Query
 from dtp_scvi.model._registration import check_gene_names, check_in_memory
 from dtp_scvi.train import DenseRows, log_rows
 
@@ -173,14 +174,14 @@ def align_embedding(
     return same_genes(inputs.tolist(), inputs)
 
 
-def align_expression(
-    adata: AnnData, genes: np.ndarray, gene_key: str | None, floor: float
-) -> GeneAlignment:
-    """Match genes by name, through aliases; raise under ``floor``."""
-    names = gene_names(adata, gene_key)
-    found = align_genes(names, genes)
-    found.check(floor)
-    return found
+def embedding_query(
+    adata: AnnData, key: str, trained: Mapping[str, Any], inputs: np.ndarray, missing: Missing
+) -> Query:
+    """Find the inputs of a model in ``adata.obsm[key]``."""
+    matrix, names = query_embedding(adata, key, trained)
+    named = isinstance(adata.obsm[key], pd.DataFrame)
+    alignment = align_embedding(key, names, inputs, named=named)
+    return Query(matrix, Scale.AS_IS, alignment, missing, name=f"adata.obsm[{key!r}]")
 
 
 def describe_rows(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from dtp_scvi._validate import check_one_of, check_positive_int, check_range
+from dtp_scvi.model._network_run import NetworkHolder, how_to_run
 from dtp_scvi.model._plain import plain
 from dtp_scvi.module import SCHEDULES, DistVAEModule, Schedule
 from dtp_scvi.train import DenseBatches, VAEPlan, latent_start, run_plan
@@ -72,18 +73,6 @@ def _epochs(n_rows: int) -> int:
     return max(1, round(400 * min(1.0, 20_000 / n_rows)))
 
 
-class _Holder:
-    """What scvi-tools' runner needs of a model, so that a failed fit leaves the user's alone."""
-
-    def __init__(self, module: ResVAEModule) -> None:
-        self.module, self.is_trained_ = module, False
-        self.trainer: Any = None
-        self.history_: Any = None
-
-    def to_device(self, device: Any) -> None:
-        self.module.to(device)
-
-
 def fit_vae(
     make: Callable[[int], ResVAEModule],
     data: DenseRows,
@@ -125,16 +114,13 @@ def fit_vae(
         patience=options.max_epochs if options.keep == "last" else options.patience,
     )
     table = run_plan(
-        _Holder(module),
+        NetworkHolder(module),
         plan,
         batches,
-        max_epochs=options.max_epochs,
         seed=options.seed,
-        accelerator=options.accelerator,
-        devices=options.devices,
         description="autoencoder",
-        verbose=options.verbose,
         gradient_clip=None,
+        **how_to_run(options),
     )
     module.to("cpu").eval()
     kept = len(table) - 1 if options.keep == "last" else plan.best_epoch

@@ -83,8 +83,7 @@ class TrainableVAE(LatentModel):
         ----------
         max_epochs
             Most epochs; of the preset, or 400, and fewer for more than 20,000 rows.
-        indices
-            Rows to train on; all by default.
+        %(train_indices)s
         batch_size
             Rows per step, 2 or more.
         lr
@@ -98,13 +97,8 @@ class TrainableVAE(LatentModel):
             About which share of the rows to hold out, above 0 and at most 0.5.
         keep
             Weights to keep: of the ``"best"`` held-out loss, or of the ``"last"`` epoch.
-        patience
-            Epochs without improvement before training stops; ignored with ``keep="last"``.
-        %(seed)s
-        %(accelerator)s
-        devices
-            Devices as Lightning takes them.
-        %(verbose)s
+        %(patience)s
+        %(run_options)s
 
         Raises
         ------

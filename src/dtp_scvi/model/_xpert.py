@@ -43,8 +43,7 @@ class XPert(PerturbationModel):
     Parameters
     ----------
     %(adata)s
-    registry
-        Registry of a saved model; for loading.
+    %(registry)s
     d_model, n_heads
         Width of a token and number of attention heads.
     treated
