@@ -235,6 +235,8 @@ def test_evaluation_and_notes_go_into_the_card(train):
     assert "Not shown to predict anything: on wave 3" in page
     assert "| licence | CC0 |" in page
     assert json.loads(fitted.card_.to_json())["target"]["units"] == "AUC"
+    # Of another fit it says nothing.
+    assert fitted.fit(train, "auc", units="AUC").worth_ == "not evaluated on rows of others"
 
 
 def bad(adata, **columns):

@@ -79,6 +79,8 @@ class ResponseBase(ResponseQueries):
         self.genes_, self.targets_, self.data_ = given.genes, given.targets, given.summary
         self.settings_, self.direction_ = settings, direction
         self.units_ = self._units_of(units)
+        # What an earlier fit was worth does not carry over.
+        self.evaluation_ = {}
 
     @property
     def worth_(self) -> str:

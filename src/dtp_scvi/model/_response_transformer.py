@@ -220,7 +220,7 @@ class ResponseTransformer(ResponseDistillation):
             given, self._architecture, schedule, as_rank=self.target_ == "rank", seed=seed
         )
         self._record(given, self._fit.settings, units, direction)
-        self.seed_, self.evaluation_ = seed, {}
+        self.seed_ = seed
         return self
 
     @docs.dedent
