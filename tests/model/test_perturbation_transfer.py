@@ -148,6 +148,9 @@ def test_what_does_not_fit_is_listed(tmp_path):
     assert table.loc["genes.value.embedding.weight", "kept"] == 1
     assert table.loc["genes.value.edges", "shape"] == "(15,)"
     assert model.reinitialised_ is table
+    # Without prior vectors of genes there is nothing to take over.
+    assert model.module.genes.gene_vectors.numel() == 0
+    assert "genes.gene_vectors" not in table.index
     assert not any(name.startswith(("treated", "untreated", "heads")) for name in table.index)
     with pytest.raises(ValueError, match=r"every tensor of the pretrained model to fit"):
         model.load_pretrained(tmp_path / "model", strict=True)

@@ -55,7 +55,7 @@ def take_over(
     rows = {"gene": _matched(*genes), "cell": _matched(*cells)}
     left = []
     for name, own in module.state_dict().items():
-        if name.startswith(_OF_THE_DATA):
+        if name.startswith(_OF_THE_DATA) or not own.numel():
             continue
         other = state.get(name)
         kind = "gene" if name in _BY_GENE else "cell" if name in _BY_CELL else None
