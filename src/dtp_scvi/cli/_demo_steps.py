@@ -52,7 +52,7 @@ USUAL: Final = Sizes(
     n_folds=5,
     n_boot=200,
     # Less than the defaults: six teachers and students have to fit into three minutes.
-    teacher={"max_epochs": 24},
+    teacher={"max_epochs": 18},
     student={"mixtures": 6, "max_epochs": 20},
 )
 QUICK: Final = Sizes(
