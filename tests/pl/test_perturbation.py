@@ -112,6 +112,15 @@ def test_benchmark_takes_the_table_or_some_models(evaluated):
     assert len(ax.get_yticklabels()) == 2
 
 
+def test_benchmark_marks_simulated_data_beside_its_legend(evaluated):
+    assert pl.perturbation_benchmark(evaluated).get_title(loc="right") == ""
+    ax = pl.perturbation_benchmark({**evaluated, "params": {"simulated": True}})
+    assert ax.get_title(loc="right") == "simulated data"
+    ax.figure.canvas.draw()
+    (mark,) = ax.findobj(lambda artist: getattr(artist, "_text", "") == "simulated data")
+    assert not mark.get_window_extent().overlaps(ax.get_legend().get_window_extent())
+
+
 def test_bad_input(treated_wells, evaluated):
     wells, change = treated_wells
     with pytest.raises(TypeError, match="predicted changes as a DataFrame"):

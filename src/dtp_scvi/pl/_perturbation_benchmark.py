@@ -156,6 +156,7 @@ def perturbation_benchmark(
     ax.set_ylim(len(order) - 0.4, -0.6)
     dress(ax, f"{_WORDS.get(metric, display(metric))} ({_word(grouping).lower()})", "")
     ax.tick_params(axis="y", length=0)
+    caution(ax, params, None)
     if handles:
         ax.legend(
             handles=handles,
@@ -164,9 +165,9 @@ def perturbation_benchmark(
             ncols=2,
             fontsize=7,
             frameon=False,
-            borderaxespad=0.2,
+            # Above what caution wrote.
+            borderaxespad=2.4 if params.get("simulated") else 0.2,
         )
-    caution(ax, params, None)
     return ax
 
 
