@@ -155,10 +155,10 @@ def teacher_speed(
     adata: AnnData, epochs: int | None, seed: int
 ) -> tuple[Any, dict[str, float], dict[str, Any]]:
     """Cells/s of the teacher's training, whole and epochs alone, and of its prediction."""
-    from dtp_scvi.model import DTPTransformer, _transformer
+    from dtp_scvi.model import DTPTransformer, _residuals
 
     fits: list[tuple[int, float]] = []
-    run_plan = _transformer.run_plan
+    run_plan = _residuals.run_plan
 
     def watched(model: Any, plan: Any, batches: Any, **more: Any) -> Any:
         start = time.perf_counter()
@@ -169,13 +169,13 @@ def teacher_speed(
     seconds: dict[str, float] = {}
     DTPTransformer.setup_anndata(adata, LABELS, positive=POSITIVE, donor_key=DONOR)
     teacher = DTPTransformer(adata)
-    _transformer.run_plan = watched
+    _residuals.run_plan = watched
     try:
         with timed(seconds, "train"):
             limits = {} if epochs is None else {"max_epochs": epochs}
             teacher.train(seed=seed, accelerator="cpu", verbose=False, **limits)
     finally:
-        _transformer.run_plan = run_plan
+        _residuals.run_plan = run_plan
     with timed(seconds, "predict"):
         teacher.predict_logits(adata)
     seen = sum(cells for cells, _ in fits)
