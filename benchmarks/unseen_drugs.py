@@ -47,8 +47,8 @@ KEYS = {
 BUDGET: dict[str, tuple[str, dict[str, Any], int]] = {
     "XPert": ("XPert", {}, 5),
     "PertDiT direct": ("PertDiT", {"objective": "direct"}, 9),
-    "PertDiT cross": ("PertDiT", {}, 14),
-    "PertDiT ada": ("PertDiT", {"backbone": "ada"}, 14),
+    "PertDiT cross": ("PertDiT", {}, 4),
+    "PertDiT ada": ("PertDiT", {"backbone": "ada"}, 4),
 }
 # Ten denoising passes a watched row cost as much as three training rows.
 N_WATCHED = 32
