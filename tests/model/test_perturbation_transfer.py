@@ -21,14 +21,7 @@ KEYS = {
 }
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)Nc1ccc(O)cc1", "CCN", "c1ccncc1", "CCCC"]
 TINY = {
-    XPert: {
-        "value": "bins",
-        "d_model": 8,
-        "n_heads": 2,
-        "treated": ("cross",),
-        "untreated": 1,
-        "d_head": 8,
-    },
+    XPert: {"d_model": 8, "n_heads": 2, "treated": ("cross",), "untreated": 1, "d_head": 8},
     PertDiT: {"d_model": 8, "n_heads": 2, "n_layers": 1, "d_hidden": 8, "n_steps": 5},
 }
 EACH = pytest.mark.parametrize("cls", [XPert, PertDiT])
@@ -136,11 +129,11 @@ def test_pretrained_weights_fit_by_name(cls, tmp_path):
 
 
 def test_what_does_not_fit_is_listed(tmp_path):
-    trained(XPert).save(tmp_path / "model")
+    trained(XPert, value="bins").save(tmp_path / "model")
     genes = [f"gene {g}" for g in range(5, 15)]
     other = simulated(cells=("A", "C", "D"), genes=genes)
     XPert.setup_anndata(other, **KEYS)
-    model = XPert(other, **TINY[XPert] | {"n_bins": 16})
+    model = XPert(other, **TINY[XPert] | {"value": "bins", "n_bins": 16})
     with pytest.warns(UserWarning, match="tensors start anew, in full or in part"):
         table = model.load_pretrained(tmp_path / "model")
     assert table.loc["genes.identity", "kept"] == pytest.approx(0.5)
@@ -176,11 +169,11 @@ def test_fine_tuning_starts_there_and_leaves_the_model_alone(cls):
 
 
 def test_bins_keep_the_edges_they_were_trained_with():
-    model = trained(XPert)
+    model = trained(XPert, value="bins")
     shifted = simulated(seed=4, shift=3.0)
     XPert.setup_anndata(shifted, **KEYS)
     tuned = model.fine_tune(shifted, max_epochs=1)
-    fresh = XPert(shifted, **TINY[XPert])
+    fresh = XPert(shifted, **TINY[XPert], value="bins")
     fresh.train(max_epochs=1)
     edges = [m.module.genes.value.edges for m in (model, tuned, fresh)]
     assert (edges[0] == edges[1]).all()

@@ -123,7 +123,7 @@ def evaluate_perturbation(
     ``n_constant``, constant predictions, whose correlation counts as 0. Rows of models and ablations
     have ``difference``, their value minus that of ``best_baseline``, the baseline that is best by
     this very metric, with ``difference_low`` and ``difference_high`` by paired resampling (NaN where a
-    metric is no mean over groups). Models are ordered by
+    metric is no mean over groups); of errors and ranks, below 0 is better. Models are ordered by
     ``pearson_delta`` of single rows against independent controls, the best one first.
     ``adata.uns["dtp_evaluation"]`` gets ``"table"``, ``"notes"`` (baselines left out) and
     ``"params"``.
